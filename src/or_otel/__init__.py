@@ -1,0 +1,1 @@
+"""Drop-in OpenTelemetry for OpenRouter and every OpenAI-compatible LLM API."""

@@ -1,0 +1,257 @@
+"""A call as the application asked for it, and what emitters do with one.
+
+A *call* is one request to a model with all the client's retries; an *attempt* is one
+HTTP exchange of it. Emitters are told twice: `begin` before the first attempt is sent,
+`end` with the finished record. They know one back end and the record, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from or_otel.facts import (
+    ZERO,
+    Api,
+    Cost,
+    Endpoint,
+    Failure,
+    Outcome,
+    Request,
+    Route,
+    ToolCalls,
+    UnpricedReason,
+    Usage,
+)
+
+NO_TAGS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted:
+    """What is known of a call before its first byte is sent.
+
+    Attributes:
+        id: Random id of the call, 32 hex.
+        endpoint: Where it goes.
+        request: What it asks for.
+        started_at_s: Unix time.
+        tags: Attribution, as set by `or_otel.tags`; keys already normalised.
+        environment: `deployment.environment.name` for this call; None leaves it to the resource.
+        key_id: First 12 hex of SHA-256 of the API key; None when no key was sent.
+        key_name: The key's name from settings.
+    """
+
+    id: str
+    endpoint: Endpoint
+    request: Request
+    started_at_s: float
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    environment: str | None = None
+    key_id: str | None = None
+    key_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP exchange of a call.
+
+    Attributes:
+        id: Random id of the attempt, 32 hex; the ledger's key.
+        number: 1 for the first.
+        started_at_s, ended_at_s: Unix time.
+        status: HTTP status; None when no response came.
+        failure: Why it failed; None when it did not.
+        outcome: How it ended.
+        generation_id: `gen-…` where one was told.
+        response_id: The body's own id.
+        model: Model that answered.
+        provider: Display name of who served.
+        usage: Tokens.
+        cost: Money; None when none was told.
+        unpriced: Why money that may have been spent is not known; None when priced, or when nothing was spent.
+    """
+
+    id: str
+    number: int
+    started_at_s: float
+    ended_at_s: float
+    status: int | None = None
+    failure: Failure | None = None
+    outcome: Outcome = "ok"
+    generation_id: str | None = None
+    response_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    unpriced: UnpricedReason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """A finished call.
+
+    Attributes:
+        started: What was known at its begin.
+        ended_at_s: Unix time of the last byte, the error or the cancellation.
+        outcome: `ok`, `error`, `cancelled`.
+        attempts: Every HTTP exchange, in order.
+        status: HTTP status of the last attempt; None when no response came.
+        failure: Why it failed; None otherwise, also when a retry mended it.
+        response_id: The body's id (`gen_ai.response.id`).
+        generation_id: What `/generation` wants; None when none was told.
+        model: Model that answered.
+        provider: Display name of who served; on failure of who failed, if named.
+        finish_reasons: One per choice; None where it never came.
+        native_finish_reason: The provider's own word.
+        service_tier: Tier that served.
+        usage: Tokens of the last attempt that told any.
+        cost: Money summed over the attempts; None when no attempt told any.
+        unpriced: Why some of the money is not known; None when all of it is.
+        route: Who served, what was tried, fallback or not.
+        tool_calls: Tool calls the model asked for, by worth.
+        is_response_cache_hit: Whether OpenRouter replayed a stored answer; None when it did not say.
+        time_to_first_chunk_s: Request start to first content; streams only.
+        trace_id, span_id: Hex ids of the call's span; None without a recording span.
+        input_messages, output_messages, system_instructions: Content, already redacted and cut;
+            None unless content capture is on. Shapes of the OpenTelemetry GenAI conventions.
+    """
+
+    started: CallStarted
+    ended_at_s: float
+    outcome: Outcome
+    attempts: tuple[Attempt, ...] = ()
+    status: int | None = None
+    failure: Failure | None = None
+    response_id: str | None = None
+    generation_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    finish_reasons: tuple[str | None, ...] = ()
+    native_finish_reason: str | None = None
+    service_tier: str | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    unpriced: UnpricedReason | None = None
+    route: Route = Route()
+    tool_calls: ToolCalls = ToolCalls()
+    is_response_cache_hit: bool | None = None
+    time_to_first_chunk_s: float | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    input_messages: str | None = None
+    output_messages: str | None = None
+    system_instructions: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Random id of the call, 32 hex."""
+        return self.started.id
+
+    @property
+    def request(self) -> Request:
+        """What the application asked for."""
+        return self.started.request
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the call went."""
+        return self.started.endpoint
+
+    @property
+    def api(self) -> Api:
+        """Which API shape the call used."""
+        return self.started.endpoint.api
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Attribution of the call."""
+        return self.started.tags
+
+    @property
+    def started_at_s(self) -> float:
+        """Unix time of the begin."""
+        return self.started.started_at_s
+
+    @property
+    def duration_s(self) -> float:
+        """Begin of the first attempt to the last byte."""
+        return max(0.0, self.ended_at_s - self.started.started_at_s)
+
+    @property
+    def output_rate(self) -> float | None:
+        """Output tokens per second after the first token; None unless a whole stream told both."""
+        if self.outcome != "ok" or self.time_to_first_chunk_s is None or self.usage is None:
+            return None
+        seconds = self.duration_s - self.time_to_first_chunk_s
+        tokens = (self.usage.output_tokens or 0) - 1
+        return tokens / seconds if tokens > 0 and seconds > 0 else None
+
+
+def sum_costs(costs: tuple[Cost, ...]) -> Cost | None:
+    """Add the money of several attempts exactly; None for no costs.
+
+    A part that some attempt does not tell counts as nothing there: the remainder of the
+    total shows as `other`. Attempts that disagree about who pays make the billing unknown
+    unless every upstream bill is certain; then only certain bills are summed.
+    """
+    if len(costs) <= 1:
+        return costs[0] if costs else None
+    kinds = {cost.is_byok for cost in costs}
+    is_byok = kinds.pop() if len(kinds) == 1 else (True if kinds == {True, False} else None)
+
+    def added(name: str) -> object:
+        parts = [value for cost in costs if (value := getattr(cost, name)) is not None]
+        return sum(parts, ZERO) if parts else None
+
+    if is_byok is True:
+        bills = [cost.upstream for cost in costs if cost.is_byok and cost.upstream is not None]
+        upstream: object = sum(bills, ZERO) if bills else None
+    else:
+        upstream = added("upstream")
+    return Cost(
+        charged=added("charged"),  # type: ignore[arg-type]
+        upstream=upstream,  # type: ignore[arg-type]
+        input=added("input"),  # type: ignore[arg-type]
+        output=added("output"),  # type: ignore[arg-type]
+        tools=added("tools"),  # type: ignore[arg-type]
+        is_byok=is_byok,
+        source=costs[-1].source,
+        is_direct=all(cost.is_direct for cost in costs),
+    )
+
+
+class Emission:
+    """One emitter's share of one running call; the base does nothing.
+
+    Attributes:
+        context: Opaque OpenTelemetry context of the call's span, for the other emissions; None without a span.
+        trace_id, span_id: Hex ids of the call's span; None without one.
+    """
+
+    context: object | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+    def enter(self) -> object | None:
+        """Make this emission current around a real send; gives a token."""
+        return None
+
+    def leave(self, token: object) -> None:
+        """Undo `enter`."""
+
+    def end(self, record: CallRecord, context: object | None) -> None:
+        """Publish the finished call; `context` is that of the call's span, if there is one."""
+
+
+class Emitter:
+    """Publishes calls to one back end; the base publishes nothing."""
+
+    def begin(self, call: CallStarted) -> Emission:
+        """A call is about to be sent."""
+        del call
+        return Emission()
+
+    def flush(self, timeout_s: float) -> None:
+        """Hand over what is waiting, within the time."""
