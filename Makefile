@@ -17,3 +17,30 @@ $(VENV)/installed: pyproject.toml
 
 .PHONY: install
 install: $(VENV)/installed ## Make .venv with everything needed to work here
+
+.PHONY: demo
+demo: $(VENV)/installed ## Show the main job: real client calls become spans, metrics and a receipt
+	@$(BIN)/or-otel demo
+
+.PHONY: test
+test: $(VENV)/installed ## Run all tests
+	@$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/installed ## Style, types, import contracts, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m or_otel.catalogue --check
+
+.PHONY: bench
+bench: $(VENV)/installed ## Print what watching costs, as ratios to a hand-written wrapper
+	@$(BIN)/python benchmarks/calls.py
+
+.PHONY: generate
+generate: $(VENV)/installed ## Write the generated documents again
+	@$(BIN)/python -m or_otel.catalogue --write
+
+.PHONY: check
+check: lint test ## What CI runs

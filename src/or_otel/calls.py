@@ -7,8 +7,9 @@ HTTP exchange of it. Emitters are told twice: `begin` before the first attempt i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from or_otel.facts import (
     ZERO,
@@ -189,37 +190,32 @@ class CallRecord:
         return tokens / seconds if tokens > 0 and seconds > 0 else None
 
 
-def sum_costs(costs: tuple[Cost, ...]) -> Cost | None:
+def sum_costs(costs: Iterable[Cost]) -> Cost | None:
     """Add the money of several attempts exactly; None for no costs.
 
-    A part that some attempt does not tell counts as nothing there: the remainder of the
-    total shows as `other`. Attempts that disagree about who pays make the billing unknown
-    unless every upstream bill is certain; then only certain bills are summed.
+    Attempts may have been paid by different keys: then only the bills of those that BYOK
+    paid are summed as upstream, so that the total stays the sum of the totals. One attempt
+    whose payer is unknown makes the payer of the sum unknown.
     """
+    costs = tuple(costs)
     if len(costs) <= 1:
         return costs[0] if costs else None
-    kinds = {cost.is_byok for cost in costs}
-    is_byok = kinds.pop() if len(kinds) == 1 else (True if kinds == {True, False} else None)
-
-    def added(name: str) -> object:
-        parts = [value for cost in costs if (value := getattr(cost, name)) is not None]
-        return sum(parts, ZERO) if parts else None
-
-    if is_byok is True:
-        bills = [cost.upstream for cost in costs if cost.is_byok and cost.upstream is not None]
-        upstream: object = sum(bills, ZERO) if bills else None
-    else:
-        upstream = added("upstream")
+    is_byok = None if any(cost.is_byok is None for cost in costs) else any(cost.is_byok for cost in costs)
     return Cost(
-        charged=added("charged"),  # type: ignore[arg-type]
-        upstream=upstream,  # type: ignore[arg-type]
-        input=added("input"),  # type: ignore[arg-type]
-        output=added("output"),  # type: ignore[arg-type]
-        tools=added("tools"),  # type: ignore[arg-type]
+        charged=_added(cost.charged for cost in costs),
+        upstream=_added(cost.upstream_bill if is_byok else cost.upstream for cost in costs),
+        input=_added(cost.input for cost in costs),
+        output=_added(cost.output for cost in costs),
+        tools=_added(cost.tools for cost in costs),
         is_byok=is_byok,
         source=costs[-1].source,
         is_direct=all(cost.is_direct for cost in costs),
     )
+
+
+def _added(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, ZERO) if known else None
 
 
 class Emission:
@@ -255,3 +251,6 @@ class Emitter:
 
     def flush(self, timeout_s: float) -> None:
         """Hand over what is waiting, within the time."""
+
+    def after_fork(self) -> None:
+        """Forget what the parent has: runs in a forked child, single-threaded, before anything else."""

@@ -69,7 +69,7 @@ class Exchange(Protocol):
     def failed(self, error: BaseException, at_s: float) -> None:
         """Sending or reading raised; cancellations are failures too, told apart by the error."""
 
-    def abandoned(self) -> None:
+    def abandoned(self, at_s: float) -> None:
         """The response was garbage-collected unread. Takes no lock and calls no SDK."""
 
 

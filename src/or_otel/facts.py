@@ -204,11 +204,8 @@ class Cost:
 
     @property
     def is_billing_unknown(self) -> bool:
-        """Whether a provider cost was reported without saying who pays it.
-
-        An upstream cost no greater than the charge is the same money shown twice, whoever pays.
-        """
-        return self.billing == "unknown" and self.upstream is not None and self.upstream > (self.charged or ZERO)
+        """Whether a provider cost was reported without saying who pays it: the total may then lack it."""
+        return self.billing == "unknown" and bool(self.upstream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,221 @@
+"""What watching costs: CPU added to a plain call, to each chunk of a stream, and to start-up.
+
+Measured against no instrumentation and against a hand-written minimal wrapper: one span with
+20 attributes, two histograms, two counters. In-process transport, so that no network noise is
+in the figures; CPU time of this process; the best of several rounds. Prints ratios, asserts nothing.
+
+    python benchmarks/calls.py [--rounds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import subprocess
+import sys
+import time
+import tracemalloc
+
+import httpx
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult, BatchSpanProcessor
+
+import or_otel
+
+URL = "https://openrouter.ai/api/v1/chat/completions"
+BODY = json.dumps({"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "hello " * 50}]}).encode()
+STREAM_BODY = json.dumps({**json.loads(BODY), "stream": True}).encode()
+ANSWER = json.dumps(
+    {
+        "id": "gen-1793700001-a1B2c3D4e5F6g7H8i9J0",
+        "object": "chat.completion",
+        "created": 1793700001,
+        "model": "openai/gpt-5-mini",
+        "provider": "Azure",
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "answer " * 100}}
+        ],
+        "usage": {
+            "prompt_tokens": 100,
+            "completion_tokens": 80,
+            "total_tokens": 180,
+            "cost": 0.0016072,
+            "is_byok": False,
+            "cost_details": {
+                "upstream_inference_cost": 0.0016072,
+                "upstream_inference_prompt_cost": 0.0004872,
+                "upstream_inference_completions_cost": 0.00112,
+            },
+        },
+    }
+).encode()
+CHUNKS = 20_000
+
+
+def stream_chunks(number: int) -> list[bytes]:
+    """Make the SSE events of one stream, one network chunk each."""
+    head = '{"id":"gen-1","object":"chat.completion.chunk","created":1,"model":"openai/gpt-5-mini","provider":"Azure",'
+    chunk = (
+        f'data: {head}"choices":[{{"index":0,"delta":{{"role":"assistant","content":"word "}},'
+        '"finish_reason":null,"native_finish_reason":null,"logprobs":null}]}\n\n'
+    ).encode()
+    usage = json.dumps(json.loads(ANSWER)["usage"])
+    last = (
+        f'data: {head}"choices":[{{"index":0,"delta":{{"content":""}},"finish_reason":"stop"}}],"usage":{usage}}}\n\n'
+    ).encode()
+    return [chunk] * number + [last, b"data: [DONE]\n\n"]
+
+
+class Nowhere(SpanExporter):
+    """Takes spans and drops them."""
+
+    def export(self, spans):
+        return SpanExportResult.SUCCESS
+
+
+class Stream(httpx.SyncByteStream):
+    """A body that is there chunk by chunk."""
+
+    def __init__(self, chunks):
+        self.chunks = chunks
+
+    def __iter__(self):
+        yield from self.chunks
+
+
+def client(chunks=None):
+    """Make a real client whose transport answers at once."""
+
+    def answer(request):
+        if chunks is not None:
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Stream(chunks))
+        # A stream, so that the body is read by `send` as it is with a real connection.
+        return httpx.Response(200, headers={"content-type": "application/json"}, stream=Stream([ANSWER]))
+
+    return httpx.Client(transport=httpx.MockTransport(answer))
+
+
+def providers():
+    tracer_provider = TracerProvider()
+    tracer_provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    return tracer_provider, MeterProvider([InMemoryMetricReader()])
+
+
+class Wrapper:
+    """The hand-written minimum that people put around a call."""
+
+    def __init__(self):
+        tracer_provider, meter_provider = providers()
+        self.tracer = tracer_provider.get_tracer("wrapper")
+        meter = meter_provider.get_meter("wrapper")
+        self.histograms = [meter.create_histogram("duration", unit="s"), meter.create_histogram("tokens")]
+        self.counters = [meter.create_counter("cost"), meter.create_counter("calls")]
+
+    def record(self, span, answer, started):
+        usage = answer["usage"]
+        common = {"model": answer["model"], "provider": answer["provider"]}
+        for number in range(14):
+            span.set_attribute(f"attribute.{number}", number)
+        span.set_attribute("model", answer["model"])
+        span.set_attribute("provider", answer["provider"])
+        span.set_attribute("id", answer["id"])
+        span.set_attribute("input", usage["prompt_tokens"])
+        span.set_attribute("output", usage["completion_tokens"])
+        span.set_attribute("cost", usage["cost"])
+        self.histograms[0].record(time.perf_counter() - started, common)
+        self.histograms[1].record(usage["completion_tokens"], common)
+        self.counters[0].add(usage["cost"], common)
+        self.counters[1].add(1, common)
+
+    def plain(self, http):
+        started = time.perf_counter()
+        with self.tracer.start_as_current_span("chat") as span:
+            response = http.post(URL, content=BODY)
+            self.record(span, json.loads(response.content), started)
+
+    def stream(self, http):
+        started = time.perf_counter()
+        with self.tracer.start_as_current_span("chat") as span, http.stream("POST", URL, content=STREAM_BODY) as response:
+            answer = None
+            for chunk in response.iter_raw():
+                if b'"usage"' in chunk:
+                    answer = json.loads(chunk[6:])
+            self.record(span, answer, started)
+
+
+def plain(http):
+    http.post(URL, content=BODY)
+
+
+def stream(http):
+    with http.stream("POST", URL, content=STREAM_BODY) as response:
+        for _ in response.iter_raw():
+            pass
+
+
+def cpu_s(function, argument, times, rounds):
+    """Give the CPU seconds of one run: the best of several rounds."""
+    function(argument)
+    best = float("inf")
+    for _ in range(rounds):
+        gc.collect()
+        started = time.process_time()
+        for _ in range(times):
+            function(argument)
+        best = min(best, (time.process_time() - started) / times)
+    return best
+
+
+def startup_s(code):
+    """Give the CPU seconds of a fresh interpreter running `code`: the best of five."""
+    program = f"import resource\n{code}\nr=resource.getrusage(resource.RUSAGE_SELF)\nprint(r.ru_utime+r.ru_stime)"
+    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in range(5)]
+    return min(float(run.stdout.split()[-1]) for run in runs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    chunks = stream_chunks(CHUNKS)
+    http, streaming = client(), client(chunks)
+
+    bare, bare_stream = cpu_s(plain, http, 300, rounds), cpu_s(stream, streaming, 1, rounds)
+    wrapper = Wrapper()
+    wrapped, wrapped_stream = cpu_s(wrapper.plain, http, 300, rounds), cpu_s(wrapper.stream, streaming, 1, rounds)
+    tracer_provider, meter_provider = providers()
+    or_otel.instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
+    with or_otel.tags(team="search", feature="summary"):
+        ours, ours_stream = cpu_s(plain, http, 300, rounds), cpu_s(stream, streaming, 1, rounds)
+        peaks = []
+        for number in (CHUNKS // 10, CHUNKS):
+            small = client(stream_chunks(number))
+            stream(small)
+            gc.collect()
+            tracemalloc.start()
+            stream(small)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    or_otel.uninstrument()
+    sdk = "import opentelemetry.sdk.trace, opentelemetry.sdk.metrics, httpx"
+    activation = startup_s(f"{sdk}\nimport or_otel\nor_otel.instrument()") - startup_s(sdk)
+
+    microseconds = 1e6
+    print(f"plain call      bare {bare * microseconds:7.1f} µs")
+    print(f"  added by the wrapper {(wrapped - bare) * microseconds:7.1f} µs")
+    print(f"  added by or-otel     {(ours - bare) * microseconds:7.1f} µs")
+    print(f"  ratio                {(ours - bare) / (wrapped - bare):7.2f}   (aim: at most 1.2)")
+    per_chunk = microseconds / CHUNKS
+    print(f"stream of {CHUNKS} chunks, per chunk: bare {bare_stream * per_chunk:.2f} µs")
+    print(f"  added by the wrapper {(wrapped_stream - bare_stream) * per_chunk:7.2f} µs")
+    print(f"  added by or-otel     {(ours_stream - bare_stream) * per_chunk:7.2f} µs")
+    print(f"  beyond the wrapper   {(ours_stream - wrapped_stream) * per_chunk:7.2f} µs   (aim: at most 1)")
+    print(f"peak memory of {CHUNKS // 10} and {CHUNKS} chunks: {peaks[0] / 1024:.0f} and {peaks[1] / 1024:.0f} KiB")
+    print(f"activation beyond importing the SDK: {activation * 1000:.0f} ms CPU   (aim: at most 30)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,429 @@
+"""Settings → emitters → recorder → sensors: where a process is switched on, forked and ended.
+
+`instrument()` speaks the OpenTelemetry API only and never sets a provider. `start()`
+builds pipelines for programs that have none. `start_run()` is what `or-otel run` calls in
+the program it starts: private pipelines, so that the application may still set its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from or_otel.calls import CallRecord, Emitter
+from or_otel.emitters.callbacks import Callbacks
+from or_otel.emitters.events import Events
+from or_otel.emitters.journal import Journal
+from or_otel.emitters.metrics import Metrics
+from or_otel.emitters.spans import Spans
+from or_otel.entries import default_folder
+from or_otel.guard import guarded, wall
+from or_otel.recorder import ContentRules, Recorder
+from or_otel.sensors import httpx as httpx_sensor
+from or_otel.sensors import patching, sdks
+from or_otel.settings import Settings, log_problems, read_settings
+from or_otel.wire.endpoints import Hosts
+
+if TYPE_CHECKING:
+    from or_otel.pipelines import Pipelines
+
+logger = logging.getLogger(__name__)
+
+FLUSH_TIMEOUT_S = 2.0
+JOURNAL_MAX_BYTES = 256 * 1024 * 1024
+"""Some 300,000 attempts of one process; the ledger's own cap is kept by its readers."""
+
+callbacks = Callbacks()
+"""One for the process: `capture` and `on_call` may be asked for before or after `instrument`."""
+
+
+def own_version() -> str:
+    """Give the installed version of or-otel."""
+    try:
+        return version("or-otel")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"
+
+
+class _Process:
+    """What runs in this process; there is one.
+
+    Attributes:
+        settings, recorder: None while nothing is instrumented.
+        providers: Those to speak to instead of the global ones.
+        build: Makes our own pipelines, again after a fork; None on foreign providers.
+        pipelines, pipelines_pid: Those built, and the process that owns them.
+        journal: The ledger's writer; None when the ledger is off.
+        receipt_pid: The process that prints a receipt at its end; 0 for none.
+        is_fork_armed: Whether the hook is registered, which cannot be undone.
+    """
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.recorder: Recorder | None = None
+        self.providers: dict[str, Any] = {}
+        self.build: Callable[[], Pipelines] | None = None
+        self.pipelines: Pipelines | None = None
+        self.pipelines_pid = 0
+        self.journal: Journal | None = None
+        self.receipt_pid = 0
+        self.is_fork_armed = False
+
+    def activate(self, settings: Settings, providers: dict[str, Any]) -> None:
+        """Make emitters and recorder, and patch."""
+        self.settings = settings
+        self.providers = providers
+        content = None
+        if settings.content != "NO_CONTENT":
+            content = ContentRules(limit_bytes=settings.content_limit_bytes, redact=settings.redact)
+        self.recorder = Recorder(
+            self._emitters(settings),
+            hosts=Hosts(settings.hosts),
+            router_metadata=settings.router_metadata,
+            key_names=settings.key_names,
+            content=content,
+            on_first_call=self._first_call,
+        )
+        if not self.is_fork_armed and hasattr(os, "register_at_fork"):
+            self.is_fork_armed = True
+            os.register_at_fork(after_in_child=self._after_fork_in_child)
+        hooks: dict[str, Callable[[ModuleType], None]] = dict.fromkeys(httpx_sensor.MODULES, httpx_sensor.install)
+        hooks.update(dict.fromkeys(sdks.METHODS, sdks.install))
+        hooks["multiprocessing.util"] = self._arm_multiprocessing
+        patching.activate(self.recorder, hooks)
+        if settings.sigterm_flush:
+            _arm_sigterm()
+
+    def deactivate(self) -> None:
+        """Restore every method and flush."""
+        patching.deactivate()
+        self.flush(FLUSH_TIMEOUT_S)
+        self.settings = self.recorder = None
+
+    def _emitters(self, settings: Settings) -> tuple[Emitter, ...]:
+        spans_hold_content = settings.content in {"SPAN_ONLY", "SPAN_AND_EVENT"}
+        events_hold_content = settings.content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
+        emitters: list[Emitter] = [
+            Spans(self.providers.get("tracer_provider"), version=own_version(), has_content=spans_hold_content),
+            Metrics(self.providers.get("meter_provider"), version=own_version(), metric_tags=settings.metric_tags),
+            Events(self.providers.get("logger_provider"), version=own_version(), has_content=events_hold_content),
+        ]
+        if settings.ledger is not None:
+            folder = Path(settings.ledger).expanduser() if settings.ledger else default_folder(os.environ)
+            name = os.environ.get("OTEL_SERVICE_NAME")
+            self.journal = Journal(folder, run_id=settings.run_id, service_name=name, max_bytes=JOURNAL_MAX_BYTES)
+            emitters.append(self.journal)
+        return (*emitters, callbacks)
+
+    def _first_call(self) -> None:
+        """Register for the end of this process, after everybody who must go before us; build anew after a fork."""
+        # Registered late so that it runs before the exit hooks of the providers, which were registered earlier.
+        atexit.unregister(self.at_exit)
+        atexit.register(self.at_exit)
+        if self.build is not None and self.pipelines_pid != os.getpid() and self.recorder is not None:
+            self.use(self.build())
+            if self.settings is not None:
+                self.recorder.emitters = self._emitters(self.settings)
+        elif self.build is None and self.settings is not None:
+            _tell_about_foreign_providers(self.providers, self.settings)
+
+    def use(self, pipelines: Pipelines) -> None:
+        """Send through pipelines of our own from now on."""
+        self.pipelines = pipelines
+        self.pipelines_pid = os.getpid()
+        self.providers = {
+            "tracer_provider": pipelines.tracer_provider or trace.NoOpTracerProvider(),
+            "meter_provider": pipelines.meter_provider or metrics.NoOpMeterProvider(),
+            "logger_provider": pipelines.logger_provider,
+        }
+
+    @guarded("instrumentor.fork")
+    def _after_fork_in_child(self) -> None:
+        if self.recorder is not None:
+            self.recorder.after_fork()
+
+    @guarded("instrumentor.flush", default=False)
+    def flush(self, timeout_s: float) -> bool:
+        """Hand over everything that waits; money first. False when that could not be done in time."""
+        deadline_s = time.monotonic() + timeout_s
+        if self.recorder is not None:
+            self.recorder.drain()
+            for emitter in self.recorder.emitters:
+                emitter.flush(max(0.0, deadline_s - time.monotonic()))
+        left_s = max(0.0, deadline_s - time.monotonic())
+        if self.pipelines is not None:
+            if self.pipelines_pid != os.getpid():
+                return True
+            from or_otel.pipelines import flush_within  # noqa: PLC0415 -- the SDK is imported only where it is used
+
+            return flush_within(self.pipelines, left_s)
+        return _flush_foreign(self.providers, left_s)
+
+    @guarded("instrumentor.exit")
+    def at_exit(self) -> None:
+        """End what is open, hand everything over, print the receipt."""
+        if self.recorder is None:
+            return
+        self.recorder.finish(time.perf_counter())
+        if self.pipelines is not None:
+            self.flush(FLUSH_TIMEOUT_S)
+        else:  # foreign providers flush themselves at exit, after us
+            callbacks.flush(FLUSH_TIMEOUT_S)
+        if self.receipt_pid == os.getpid() and self.journal is not None:
+            _print_receipt(self.journal)
+
+    def _arm_multiprocessing(self, module: ModuleType) -> None:
+        """Children of multiprocessing leave by `os._exit`: atexit does not run there, finalizers do."""
+
+        def arm(_: object = None) -> None:
+            module.Finalize(None, self._child_ends, exitpriority=100)
+
+        module.register_after_fork(self, arm)
+        arm()
+
+    @guarded("instrumentor.exit")
+    def _child_ends(self) -> None:
+        if self.recorder is not None:
+            self.recorder.finish(time.perf_counter())
+            self.flush(FLUSH_TIMEOUT_S)
+
+
+_process = _Process()
+
+
+class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """The instrumentor that `opentelemetry-instrument` finds; options are those of `Settings`."""
+
+    configuration = Settings
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Give none: either of two HTTP libraries will do, which this list cannot say."""
+        return ()
+
+    @guarded("instrumentor.instrument")
+    def _instrument(self, **kwargs: Any) -> None:
+        providers = {name: kwargs.pop(name, None) for name in ("tracer_provider", "meter_provider", "logger_provider")}
+        kwargs.pop("completion_hook", None)
+        kwargs.pop("auto_instrumentation_version", None)
+        settings = read_settings(os.environ, **kwargs)
+        log_problems(settings)
+        if settings.enabled:
+            _process.activate(settings, providers)
+
+    @guarded("instrumentor.uninstrument")
+    def _uninstrument(self, **kwargs: Any) -> None:
+        del kwargs
+        _process.deactivate()
+
+
+def instrument(**options: Any) -> None:
+    """See every call from now on; spans and metrics go to the OpenTelemetry providers that exist.
+
+    Providers may be set before or after. Clients made earlier are seen too. When no
+    provider exists at the first call, one log line says so and what to do.
+
+    Args:
+        **options: `tracer_provider`, `meter_provider`, `logger_provider` to use others than
+            the global ones, and the fields of `Settings`, which win over `OR_OTEL_*`.
+    """
+    if _process.recorder is not None:
+        logger.debug("or-otel is already on; instrument() changes nothing")
+        return
+    OpenRouterInstrumentor().instrument(**options)
+
+
+def uninstrument() -> None:
+    """Restore every patched method and flush."""
+    if _process.recorder is not None:
+        OpenRouterInstrumentor().uninstrument()
+    _process.build = _process.pipelines = None
+    _process.providers = {}
+
+
+def start(**options: Any) -> None:
+    """For programs without an OpenTelemetry set-up: build one, then `instrument()`.
+
+    With an OTLP endpoint or exporter in the `OTEL_*` variables, spans, metrics and events are
+    sent there, and become the global providers where none exist yet. Without one, calls are
+    kept in the local ledger and a receipt is printed to standard error at exit. The ledger is
+    on in both cases; `ledger="off"` or `OR_OTEL_LEDGER=off` switches it off.
+
+    Args:
+        **options: Fields of `Settings`, and `meter_readers`: OpenTelemetry metric readers to
+            attach, such as a Prometheus reader.
+    """
+    _start(are_global=True, **options)
+
+
+def start_run() -> None:
+    """Switch on in a program started by `or-otel run`; everything comes from the environment.
+
+    The receipt is printed by the command, once for all processes.
+    """
+    _start(are_global=False)
+
+
+@guarded("instrumentor.start")
+def _start(*, are_global: bool, meter_readers: tuple[Any, ...] = (), **options: Any) -> None:
+    if _process.recorder is not None:
+        logger.debug("or-otel is already on; start() changes nothing")
+        return
+    options.setdefault("sigterm_flush", True)
+    settings = read_settings(os.environ, **options)
+    if not settings.enabled:
+        return
+    if settings.ledger is None and "ledger" not in options and "OR_OTEL_LEDGER" not in os.environ:
+        options["ledger"] = ""
+    from or_otel.pipelines import build, is_configured  # noqa: PLC0415 -- instrument() works without the SDK
+
+    has_stack = is_configured(os.environ) or bool(meter_readers)
+    has_providers = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    if has_stack and not (are_global and has_providers):
+        first = [meter_readers]
+
+        def build_once_with_readers() -> Pipelines:
+            # A reader belongs to one provider; a forked child gets the exporters of the environment only.
+            readers = first.pop() if first else ()
+            return build(os.environ, readers=tuple(readers))
+
+        try:
+            _process.use(build_once_with_readers())
+        except ValueError as error:
+            logger.error("or-otel: %s; nothing is exported", error)  # noqa: TRY400 -- the sentence says it all
+        else:
+            _process.build = build_once_with_readers
+            if are_global:
+                _make_global(_process.pipelines)
+    elif not has_stack and are_global:
+        _process.receipt_pid = os.getpid()
+    if _process.build is not None:
+        options.update(_process.providers)
+    OpenRouterInstrumentor().instrument(**options)
+
+
+def is_on() -> bool:
+    """Whether calls are seen now."""
+    return _process.recorder is not None
+
+
+def flush(timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
+    """Hand over all that is waiting: for jobs, Lambda handlers, worker shutdown hooks.
+
+    Args:
+        timeout_s: After this the rest is left to the background; never raises.
+
+    Returns:
+        True when everything was handed over.
+    """
+    return _process.flush(timeout_s)
+
+
+@contextmanager
+def capture() -> Iterator[list[CallRecord]]:
+    """Collect the records of the calls begun inside: `with or_otel.capture() as calls: …`.
+
+    A record is complete before the application's last read of that call returns, also for
+    streams; a call that is still open at the end of the block is added when it ends.
+    """
+    with callbacks.capture() as calls:
+        yield calls
+
+
+def on_call(function: Callable[[CallRecord], None]) -> Callable[[], None]:
+    """Have `function` called with each finished call's record, on a thread of ours.
+
+    It may be slow or raise without touching the application. Records that come faster than
+    they are taken are dropped oldest first, and counted.
+
+    Returns:
+        A function that ends this.
+    """
+    return callbacks.on_call(function)
+
+
+def _make_global(pipelines: Pipelines | None) -> None:
+    if pipelines is None:
+        return
+    if pipelines.tracer_provider is not None:
+        trace.set_tracer_provider(pipelines.tracer_provider)
+    if pipelines.meter_provider is not None and type(metrics.get_meter_provider()).__name__ == "_ProxyMeterProvider":
+        metrics.set_meter_provider(pipelines.meter_provider)
+
+
+def _tell_about_foreign_providers(providers: dict[str, Any], settings: Settings) -> None:
+    """Say once what will not work, where the user can mend it."""
+    tracer_provider = providers.get("tracer_provider") or trace.get_tracer_provider()
+    meter_provider = providers.get("meter_provider") or metrics.get_meter_provider()
+    has_tracer = not isinstance(tracer_provider, trace.ProxyTracerProvider)
+    has_meter = type(meter_provider).__name__ != "_ProxyMeterProvider"
+    if not has_tracer and not has_meter and settings.ledger is None and not callbacks.is_used:
+        logger.warning(
+            "or-otel: no OpenTelemetry provider is set up, so nothing is exported: call or_otel.start() instead of "
+            "instrument(), or set up the OpenTelemetry SDK, or start the program with opentelemetry-instrument"
+        )
+    resource = getattr(getattr(meter_provider, "_sdk_config", None), "resource", None)
+    if has_meter and resource is not None and "service.instance.id" not in resource.attributes:
+        logger.warning(
+            "or-otel: the meter provider's resource has no service.instance.id: processes overwrite one another's "
+            "counters; give every process a random one"
+        )
+
+
+def _flush_foreign(providers: dict[str, Any], timeout_s: float) -> bool:
+    found = (
+        providers.get("meter_provider") or metrics.get_meter_provider(),
+        providers.get("tracer_provider") or trace.get_tracer_provider(),
+    )
+    flushes = [flush for provider in found if (flush := getattr(provider, "force_flush", None)) is not None]
+    done: list[bool] = []
+
+    def flush_all() -> None:
+        for force_flush in flushes:
+            with wall("instrumentor.flush"):
+                done.append(force_flush(int(timeout_s * 1000)))
+
+    thread = threading.Thread(target=flush_all, name="or-otel-flush", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return len(done) == len(flushes) and all(done)
+
+
+def _arm_sigterm() -> None:
+    """Flush before SIGTERM ends the process; only where nobody else handles it."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return
+
+    def flush_and_die(number: int, frame: FrameType | None) -> None:
+        del frame
+        # On a thread: the interrupted code may hold the very locks that a flush needs.
+        thread = threading.Thread(target=_process.at_exit, name="or-otel-sigterm", daemon=True)
+        thread.start()
+        thread.join(FLUSH_TIMEOUT_S)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, flush_and_die)
+
+
+def _print_receipt(journal: Journal) -> None:
+    from rich.console import Console  # noqa: PLC0415 -- needed only at the very end
+
+    from or_otel.reports.receipt import receipt_of, render  # noqa: PLC0415
+
+    entries = journal.written()
+    if entries:
+        Console(file=sys.stderr, width=None if sys.stderr.isatty() else 100).print(render(receipt_of(entries)))

@@ -1,0 +1,193 @@
+"""Watches `Client.send` and `AsyncClient.send` of httpx and httpx2, whichever the application imports.
+
+`send` is the one way through which every SDK's requests pass, once per attempt, whatever
+transport is below. A body that `send` did not read itself is seen through a tee in place
+of `response.stream`: overriding `iter_bytes` would be blind to raw readers, break
+pickling, and see `close` before the end. httpx2 is the continuation of httpx with the
+same surface but no shared class, so all classes come from the module at hand.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from or_otel.exchange import Exchange, RequestSeen
+from or_otel.guard import guarded
+from or_otel.sensors.patching import current_watch, is_collecting, is_observed, wrap_method
+
+MODULES = ("httpx", "httpx2")
+
+
+def install(module: ModuleType) -> None:
+    """Patch one of `MODULES`."""
+    tees = _tees(module)
+    wrap_method(module.Client, "send", functools.partial(_send, module, tees[0]))
+    wrap_method(module.AsyncClient, "send", functools.partial(_send_async, module, tees[1]))
+
+
+def _send(
+    module: ModuleType, tee: type, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: Any
+) -> Any:
+    del instance
+    exchange = _opened(module, args, kwargs)
+    if exchange is None:
+        return wrapped(*args, **kwargs)
+    observed, token = is_observed.set(True), exchange.enter()
+    try:
+        response = wrapped(*args, **kwargs)
+    except BaseException as error:
+        exchange.failed(error, time.perf_counter())
+        raise
+    finally:
+        exchange.leave(token)
+        is_observed.reset(observed)
+    _observe(module, tee, response, exchange)
+    return response
+
+
+async def _send_async(
+    module: ModuleType, tee: type, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: Any
+) -> Any:
+    del instance
+    exchange = _opened(module, args, kwargs)
+    if exchange is None:
+        return await wrapped(*args, **kwargs)
+    observed, token = is_observed.set(True), exchange.enter()
+    try:
+        response = await wrapped(*args, **kwargs)
+    except BaseException as error:
+        exchange.failed(error, time.perf_counter())
+        raise
+    finally:
+        exchange.leave(token)
+        is_observed.reset(observed)
+    _observe(module, tee, response, exchange)
+    return response
+
+
+@guarded("sensors.httpx.open")
+def _opened(module: ModuleType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
+    watch = current_watch()
+    if watch is None:
+        return None
+    request = args[0] if args else kwargs["request"]
+    endpoint = watch.endpoint(request.method, str(request.url))
+    if endpoint is None:
+        return None
+    seen = RequestSeen(
+        endpoint=endpoint,
+        header=request.headers.get,
+        body=functools.partial(_body, module, request),
+        at_s=time.perf_counter(),
+        wall_s=time.time(),
+    )
+    exchange = watch.open(seen)
+    for name, value in exchange.headers.items():
+        request.headers.setdefault(name, value)
+    return exchange
+
+
+def _body(module: ModuleType, request: Any) -> bytes | None:
+    try:
+        content: bytes = request.content
+    except module.RequestNotRead:  # a streamed upload: reading it would consume it
+        return None
+    return content
+
+
+@guarded("sensors.httpx.observe")
+def _observe(module: ModuleType, tee: type, response: Any, exchange: Exchange) -> None:
+    exchange.answered(response.status_code, response.headers.get, time.perf_counter())
+    try:
+        content = response.content
+    except module.ResponseNotRead:
+        response.stream = tee(response.stream, exchange)
+    else:
+        exchange.loaded(content, time.perf_counter())
+
+
+@functools.cache
+def _tees(module: ModuleType) -> tuple[type, type]:
+    """Make the two stream classes of one library: it checks that a stream is an instance of its own."""
+
+    class Tee(_Tee, module.SyncByteStream):  # type: ignore[misc, name-defined]
+        """A response's byte stream whose bytes are shown to an exchange as they pass."""
+
+        def __iter__(self) -> Iterator[bytes]:
+            exchange = self._exchange
+            try:
+                for chunk in self._inner:
+                    if exchange.is_open:
+                        exchange.received(chunk, time.perf_counter())
+                    yield chunk
+            except GeneratorExit:  # the reader left: `close` follows, or the finaliser tells
+                raise
+            except BaseException as error:
+                exchange.failed(error, time.perf_counter())
+                raise
+            exchange.finished(time.perf_counter())
+
+        def close(self) -> None:
+            try:
+                self._inner.close()
+            finally:
+                self._closed()
+
+    class AsyncTee(_Tee, module.AsyncByteStream):  # type: ignore[misc, name-defined]
+        """The same for asynchronous clients."""
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            exchange = self._exchange
+            inner = self._inner.__aiter__()
+            try:
+                async for chunk in inner:
+                    if exchange.is_open:
+                        exchange.received(chunk, time.perf_counter())
+                    yield chunk
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                exchange.failed(error, time.perf_counter())
+                raise
+            else:
+                exchange.finished(time.perf_counter())
+            finally:
+                if isinstance(inner, AsyncGenerator):
+                    await inner.aclose()
+
+        async def aclose(self) -> None:
+            try:
+                await self._inner.aclose()
+            finally:
+                self._closed()
+
+    for made in (Tee, AsyncTee):
+        made.__module__ = __name__
+    return Tee, AsyncTee
+
+
+class _Tee:
+    """What both tees share. Unknown attributes are the inner stream's: httpx2 keeps `elapsed` there."""
+
+    def __init__(self, inner: Any, exchange: Exchange) -> None:
+        self._inner = inner
+        self._exchange = exchange
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_inner"], name)
+
+    def __del__(self) -> None:
+        exchange = self.__dict__.get("_exchange")
+        if exchange is not None:
+            exchange.abandoned(time.perf_counter())
+
+    def _closed(self) -> None:
+        now = time.perf_counter()
+        if is_collecting():
+            self._exchange.abandoned(now)
+        else:
+            self._exchange.closed(now)

@@ -1,0 +1,108 @@
+"""How a method of the host's libraries is watched, and let go again; the only importer of wrapt.
+
+A wrapper is installed once per class and name, on the class that defines the method, when
+the library is imported (at once if it already is); we import none of them. Wrappers ask
+`current_watch()` at each call and are inert while there is none, so that one that cannot
+be taken off again, because somebody wrapped over it, does nothing either.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+import wrapt
+
+from or_otel.exchange import Watch
+from or_otel.guard import guarded, wall
+
+Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+is_observed: ContextVar[bool] = ContextVar("or_otel_is_observed", default=False)
+"""Set while a sensor's real send runs: one exchange has one observer, the outermost."""
+
+
+class _State:
+    """The one set of patches of this process."""
+
+    watch: Watch | None = None
+    hooks: dict[str, Callable[[ModuleType], None]] = {}  # noqa: RUF012 -- there is one state
+    installed: dict[tuple[type, str], tuple[Any, Any]] = {}  # noqa: RUF012 -- (ours, original) by class and name
+
+
+_collecting = threading.local()
+
+
+def current_watch() -> Watch | None:
+    """Give the watch to report to, None while nothing is to be watched or an outer sensor already does."""
+    watch = _State.watch
+    return None if watch is None or is_observed.get() else watch
+
+
+def activate(watch: Watch, hooks: dict[str, Callable[[ModuleType], None]]) -> None:
+    """Report to `watch` from now on, and install each hook's patches when its module is there.
+
+    Args:
+        watch: Gets every exchange.
+        hooks: Module name → a function that patches that module.
+    """
+    _State.watch = watch
+    if _note_collection not in gc.callbacks:
+        gc.callbacks.append(_note_collection)
+    for name, hook in hooks.items():
+        if name in _State.hooks:
+            _State.hooks[name] = hook
+            if (module := sys.modules.get(name)) is not None:
+                _installed(hook, module)
+        else:
+            _State.hooks[name] = hook
+            wrapt.register_post_import_hook(_on_import, name)
+
+
+def deactivate() -> None:
+    """Report no more, and restore every method exactly, but where somebody wrapped over it meanwhile."""
+    _State.watch = None
+    if _note_collection in gc.callbacks:
+        gc.callbacks.remove(_note_collection)
+    for (owner, name), (ours, original) in list(_State.installed.items()):
+        if owner.__dict__.get(name) is ours:
+            setattr(owner, name, original)
+            del _State.installed[owner, name]
+
+
+def wrap_method(owner: type | None, name: str, wrapper: Wrapper) -> None:
+    """Wrap a method on the class that defines it; does nothing where it is missing or wrapped already."""
+    definer = next((base for base in getattr(owner, "__mro__", ()) if name in base.__dict__), None)
+    if definer is None or (definer, name) in _State.installed:
+        return
+    original = definer.__dict__[name]
+    ours = wrapt.FunctionWrapper(original, wrapper)
+    setattr(definer, name, ours)
+    _State.installed[definer, name] = (ours, original)
+
+
+def is_collecting() -> bool:
+    """Whether this thread runs a garbage collection now: code we call may hold locks below us on the stack."""
+    return getattr(_collecting, "now", False)
+
+
+def _on_import(module: ModuleType) -> None:
+    hook = _State.hooks.get(module.__name__)
+    if _State.watch is not None and hook is not None:
+        _installed(hook, module)
+
+
+@guarded("sensors.install")
+def _installed(hook: Callable[[ModuleType], None], module: ModuleType) -> None:
+    hook(module)
+
+
+def _note_collection(phase: str, info: dict[str, int]) -> None:
+    del info
+    with wall("sensors.collection"):
+        _collecting.now = phase == "start"

@@ -1,0 +1,695 @@
+"""How the simulated server answers without a script: a small OpenRouter that routes, counts, prices and bills.
+
+One request in, one scenario out. Knows the market and the account; knows nothing of sockets.
+Tokens are a quarter of the characters, so that the same request always costs the same.
+
+A workload that can only send requests stages trouble with the header `X-Simulator`, a `;` list of:
+`fail <provider slug> <status>` (that provider fails this request) · `refuse <status>` (refused once, served when
+sent again) · `hold <count>` (nothing more after so many deltas, until the client leaves) ·
+`break <count>` (an error chunk after so many deltas). The real service has no such header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import cast
+from urllib.parse import parse_qsl, urlsplit
+
+from or_otel.facts import RouteAttempt, Usage
+from or_otel.simulator.account import Account, Key, endpoint_id, iso
+from or_otel.simulator.book import Entry
+from or_otel.simulator.market import (
+    ALIASES,
+    MODELS,
+    PRESETS,
+    PROVIDERS,
+    ROUTERS,
+    SUFFIX_SORTS,
+    Model,
+    Offer,
+    model_named,
+    price_of,
+    pricing,
+)
+from or_otel.simulator.scenarios import (
+    Answer,
+    Chunk,
+    Pause,
+    Received,
+    Scenario,
+    Step,
+    ToolCall,
+    Wait,
+    bill,
+    cache_hit,
+    error,
+    error_mid_stream,
+    generation_header,
+    generation_id,
+    invalid_model,
+    metadata,
+    no_endpoints,
+    plain,
+    provider_error,
+    rate_limited,
+    stream,
+    usage_body,
+)
+
+OK = 200
+TOO_MANY = 429
+CACHEABLE_TOKENS = 1024
+"""Shorter prompts are not cached by any provider."""
+CACHE_TTL_S = 300
+TEXT = (
+    "The river was calm that morning and the ferry left on time. Nobody on the deck spoke much, "
+    "but the harbour behind them was already loud with carts, gulls and the calling of prices."
+)
+THOUGHT = "First the question, then what is known about it, then the shortest honest answer."
+
+Json = Mapping[str, object]
+
+
+class RefusalError(Exception):
+    """The request is answered with an error."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario.status)
+        self.scenario = scenario
+
+
+@dataclass(slots=True)
+class _Trouble:
+    status: int
+    times: int | None
+    retry_after_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """Who serves, and what was tried."""
+
+    model: Model
+    offer: Offer
+    is_byok: bool
+    attempts: tuple[RouteAttempt, ...]
+    candidates: tuple[tuple[str, str], ...]
+    requested: str
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A request, read."""
+
+    received: Received
+    body: Json
+    key: Key
+    staged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def is_stream(self) -> bool:
+        return self.body.get("stream") is True
+
+    @property
+    def wants_metadata(self) -> bool:
+        return self.received.headers.get("x-openrouter-metadata", "").lower() == "enabled"
+
+
+class Behaviour:
+    """Answers requests as OpenRouter would.
+
+    Attributes:
+        account: Keys and credits.
+        pace_s: Time between the deltas of a stream.
+        generation_not_found_first: How often `/generation` answers 404 for each id before it knows it.
+        is_answer_dated: Whether answers name the dated model, as OpenRouter did in early 2026.
+    """
+
+    def __init__(self, *, account: Account, pace_s: float = 0.0) -> None:
+        self.account = account
+        self.pace_s = pace_s
+        self.generation_not_found_first = 0
+        self.is_answer_dated = False
+        self._troubles: dict[str, _Trouble] = {}
+        self._asked_generations: dict[str, int] = {}
+        self._prefixes: set[str] = set()
+        self._replays: dict[str, tuple[Answer, float]] = {}
+        self._refused: set[str] = set()
+        self._inference: dict[str, Callable[[_Asked], Scenario]] = {
+            "/chat/completions": self._chat,
+            "/completions": self._completions,
+            "/embeddings": self._embeddings,
+        }
+        self._public: dict[str, Callable[[dict[str, str], Received], Scenario]] = {
+            "/models": self._models,
+            "/providers": self._providers,
+            "/generation": self._generation,
+        }
+
+    def fail(self, name: str, status: int, *, times: int | None = None, retry_after_s: int | None = None) -> None:
+        """Let a provider (display name) or a model (slug) fail, always or so many times."""
+        self._troubles[name] = _Trouble(status=status, times=times, retry_after_s=retry_after_s)
+
+    def recover(self, name: str) -> None:
+        """End the trouble of a provider or a model."""
+        self._troubles.pop(name, None)
+
+    def answer(self, request: Received) -> Scenario:
+        """Answer one request."""
+        url = urlsplit(request.path)
+        path = url.path.removeprefix("/api/v1")
+        query = dict(parse_qsl(url.query))
+        if request.method == "POST" and path in self._inference:
+            try:
+                return self._inference[path](self._asked(request))
+            except RefusalError as refusal:
+                return refusal.scenario
+        if request.method == "GET":
+            if path in self._public:
+                return self._public[path](query, request)
+            if path.startswith("/models/") and path.endswith("/endpoints"):
+                return self._endpoints(path.removeprefix("/models/").removesuffix("/endpoints"))
+            told = self.account.answer(path, query, request)
+            if told is not None:
+                return told
+        return error(404, "Not Found")
+
+    # Inference ----------------------------------------------------------------------------------
+
+    def _asked(self, request: Received) -> _Asked:
+        key = self.account.may_spend(request)
+        if isinstance(key, Scenario):
+            raise RefusalError(key)
+        try:
+            body = json.loads(request.body, parse_float=Decimal)
+        except ValueError:
+            raise RefusalError(error(400, "The body is not valid JSON")) from None
+        if not isinstance(body, dict):
+            raise RefusalError(error(400, "The body must be a JSON object"))
+        staged: dict[str, tuple[str, ...]] = {}
+        for part in request.headers.get("x-simulator", "").split(";"):
+            word, *values = part.split() or [""]
+            staged[word] = staged.get(word, ()) + tuple(values)
+        asked = _Asked(received=request, body=body, key=key, staged=staged)
+        if "refuse" in staged:
+            self._refuse_once(asked)
+        return asked
+
+    def _refuse_once(self, asked: _Asked) -> None:
+        mark = hashlib.sha256(asked.received.body + asked.key.hash.encode()).hexdigest()
+        if mark in self._refused:
+            self._refused.discard(mark)
+            return
+        self._refused.add(mark)
+        status = int(asked.staged["refuse"][0])
+        raise RefusalError(rate_limited() if status == TOO_MANY else error(status, "Refused once"))
+
+    def _chat(self, asked: _Asked) -> Scenario:
+        messages = asked.body.get("messages")
+        if not isinstance(messages, list) or not messages:
+            raise RefusalError(error(400, 'Input required: give "messages"'))
+        mark, replay = self._replayed(asked)
+        if replay is not None:
+            return replay
+        answer = self._answer(asked, _texts(messages))
+        if mark is not None:
+            self._replays[mark] = (answer, time.monotonic())
+        if "break" in asked.staged:
+            return error_mid_stream(answer, after=int(asked.staged["break"][0]))
+        scenario = self._paced(stream(answer, comments=0), asked) if asked.is_stream else plain(answer)
+        if mark is not None:
+            told = (("x-openrouter-cache-status", "MISS"), ("x-openrouter-cache-ttl", str(CACHE_TTL_S)))
+            return replace(scenario, headers=scenario.headers + told)
+        return scenario
+
+    def _completions(self, asked: _Asked) -> Scenario:
+        prompt = asked.body.get("prompt")
+        if not isinstance(prompt, str) or not prompt:
+            raise RefusalError(error(400, 'Input required: give "prompt"'))
+        answer = self._answer(asked, [prompt])
+        head = {"id": answer.id, "created": answer.created, "model": answer.model, "provider": answer.provider}
+        choice = {"index": 0, "text": answer.content, "finish_reason": answer.finish_reason, "logprobs": None}
+        body = {**head, "object": "text_completion", "choices": [choice], "usage": usage_body(answer)}
+        if answer.metadata is not None:
+            body["openrouter_metadata"] = answer.metadata
+        return Scenario(body=body, headers=generation_header(answer), bill=bill(answer))
+
+    def _embeddings(self, asked: _Asked) -> Scenario:
+        given = asked.body.get("input")
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list) or not texts:
+            raise RefusalError(error(400, 'Input required: give "input"'))
+        served = self._route(asked)
+        tokens = sum(_tokens(str(text)) for text in texts)
+        price, _, _ = price_of(served.offer, tokens, 0)
+        answer = Answer(
+            id=generation_id("gen-emb"),
+            model=served.model.id.partition("/")[2],
+            permaslug=served.model.permaslug,
+            provider=served.offer.provider.name,
+            usage=Usage(input_tokens=tokens, output_tokens=0),
+            input_cost=price,
+            output_cost=Decimal(0),
+            attempts=served.attempts,
+        )
+        whole = usage_body(answer)
+        names = ("prompt_tokens", "total_tokens", "cost", "is_byok", "cost_details")
+        vectors = [
+            {"object": "embedding", "index": index, "embedding": [Decimal("0.01"), Decimal("-0.02")]}
+            for index in range(len(texts))
+        ]
+        body = {
+            "id": answer.id,
+            "object": "list",
+            "provider": answer.provider,
+            "model": answer.model,
+            "data": vectors,
+            "usage": {name: whole[name] for name in names},
+        }
+        return Scenario(body=body, bill=replace(bill(answer), api="embeddings", finish_reason=None))
+
+    def _paced(self, scenario: Scenario, asked: _Asked) -> Scenario:
+        hold = int(asked.staged["hold"][0]) if "hold" in asked.staged else None
+        steps: list[Step] = []
+        deltas = 0
+        for step in scenario.steps or ():
+            if isinstance(step, Chunk) and step.is_content:
+                if deltas == hold:
+                    steps.append(Wait(f"hold-{asked.received.at_s}"))
+                elif self.pace_s:
+                    steps.append(Pause(self.pace_s))
+                deltas += 1
+            steps.append(step)
+        return replace(scenario, steps=tuple(steps))
+
+    def _replayed(self, asked: _Asked) -> tuple[str | None, Scenario | None]:
+        """Look into the response cache: under which mark an answer is kept, and the replay if there is one."""
+        if asked.received.headers.get("x-openrouter-cache", "").lower() != "true":
+            return None, None
+        mark = hashlib.sha256(asked.received.body + asked.key.hash.encode()).hexdigest()
+        if asked.received.headers.get("x-openrouter-cache-clear", "").lower() == "true":
+            self._replays.pop(mark, None)
+        kept = self._replays.get(mark)
+        if kept is None or time.monotonic() - kept[1] > CACHE_TTL_S:
+            return mark, None
+        return mark, cache_hit(kept[0], is_stream=asked.is_stream)
+
+    def _answer(self, asked: _Asked, texts: list[str]) -> Answer:
+        served = self._route(asked)
+        prompt_tokens = sum(_tokens(text) for text in texts)
+        content, calls, finish, completion_tokens = _written(asked.body)
+        reasoning = THOUGHT if asked.body.get("reasoning_effort") or asked.body.get("reasoning") else None
+        reasoning_tokens = _tokens(reasoning) if reasoning else 0
+        completion_tokens += reasoning_tokens
+        read, written = self._cached(asked, served, texts)
+        input_cost, output_cost, saved = price_of(served.offer, prompt_tokens, completion_tokens, read, written)
+        told = None
+        if asked.wants_metadata:
+            told = metadata(
+                served.attempts,
+                requested=served.requested,
+                strategy=served.strategy,
+                candidates=served.candidates,
+                is_byok=served.is_byok,
+                generation_time=served.offer.latency_ms + completion_tokens * 10,
+            )
+        session = asked.body.get("session_id") or asked.received.headers.get("x-session-id")
+        return Answer(
+            model=served.model.permaslug if self.is_answer_dated else served.model.id,
+            permaslug=served.model.permaslug,
+            provider=served.offer.provider.name,
+            content=content,
+            reasoning=reasoning,
+            tool_calls=calls,
+            finish_reason=finish,
+            usage=Usage(
+                input_tokens=prompt_tokens,
+                output_tokens=completion_tokens,
+                cache_read_tokens=read,
+                cache_write_tokens=written,
+                reasoning_tokens=reasoning_tokens,
+            ),
+            input_cost=input_cost,
+            output_cost=output_cost,
+            fee=(input_cost + output_cost) * asked.key.fee_rate,
+            is_byok=served.is_byok,
+            attempts=served.attempts,
+            metadata=told,
+            router=served.requested if served.requested in ROUTERS else None,
+            session_id=session if isinstance(session, str) else None,
+            cache_discount=saved if read or written else None,
+        )
+
+    def _cached(self, asked: _Asked, served: _Served, texts: list[str]) -> tuple[int, int]:
+        """Count prompt tokens read from and written to the provider's prompt cache: all but the last message."""
+        tokens = sum(_tokens(text) for text in texts[:-1])
+        if tokens < CACHEABLE_TOKENS or served.offer.cache_read is None:
+            return 0, 0
+        scope = "\0".join([asked.key.hash, served.model.permaslug, served.offer.provider.name, *texts[:-1]])
+        mark = hashlib.sha256(scope.encode()).hexdigest()
+        if mark in self._prefixes:
+            return tokens, 0
+        self._prefixes.add(mark)
+        return 0, tokens if served.offer.cache_write is not None else 0
+
+    # Routing ------------------------------------------------------------------------------------
+
+    def _route(self, asked: _Asked) -> _Served:
+        """Try the providers of one model after another until one serves."""
+        body = asked.body
+        first, more = body.get("model"), body.get("models")
+        slugs = [slug for slug in (first, *(more if isinstance(more, list) else ())) if isinstance(slug, str)]
+        slugs = slugs or ["openrouter/auto"]
+        attempts: list[RouteAttempt] = []
+        candidates: list[tuple[str, str]] = []
+        strategy, refusal = "direct", no_endpoints(slugs[0])
+        for number, slug in enumerate(slugs):
+            model, chosen_by, sort = _resolved(slug)
+            strategy = chosen_by if number == 0 else strategy
+            if model is None:
+                refusal = invalid_model(slug)
+                continue
+            offers = _candidates(model, _mapping(body.get("provider")), sort)
+            offers.sort(key=lambda offer: offer.provider.name not in asked.key.byok)  # own keys go first
+            candidates += [(offer.provider.name, model.permaslug) for offer in offers]
+            if not offers:
+                refusal = no_endpoints(slug)
+            for offer in offers:
+                status, retry_after_s = self._status(asked, model, offer)
+                attempt = RouteAttempt(provider=offer.provider.name, model=model.permaslug, status=status)
+                attempts.append(attempt)
+                if status == OK:
+                    return _Served(
+                        model=model,
+                        offer=offer,
+                        is_byok=offer.provider.name in asked.key.byok,
+                        attempts=tuple(attempts),
+                        candidates=tuple(dict.fromkeys(candidates)),
+                        requested=slugs[0],
+                        strategy=strategy,
+                    )
+                route = None
+                if asked.wants_metadata:
+                    route = metadata(attempts, requested=slugs[0], strategy=strategy, candidates=candidates)
+                refusal = provider_error(
+                    status, offer.provider.name, retry_after_s=retry_after_s, previous=attempts[:-1], route=route
+                )
+        raise RefusalError(refusal)
+
+    def _status(self, asked: _Asked, model: Model, offer: Offer) -> tuple[int, int | None]:
+        """Say how one provider answers one try."""
+        staged = asked.staged.get("fail", ())
+        for slug, status in zip(staged[::2], staged[1::2], strict=False):
+            if slug == offer.provider.slug:
+                return int(status), None
+        for name in (offer.provider.name, model.id):
+            trouble = self._troubles.get(name)
+            if trouble is None or trouble.times == 0:
+                continue
+            if trouble.times is not None:
+                trouble.times -= 1
+            return trouble.status, trouble.retry_after_s
+        return OK, None
+
+    # What is told without a model ---------------------------------------------------------------
+
+    def _models(self, query: dict[str, str], request: Received) -> Scenario:
+        del query, request
+        listed = [_model_body(model, model.id) for model in MODELS]
+        for alias, target in ALIASES.items():
+            model = model_named(target)
+            if model is not None:
+                told = {"name": model.name, "slug": model.permaslug}
+                listed.append(_model_body(model, alias) | {"canonical_slug": alias, "alias_target": told})
+        varies = {"pricing": {"prompt": "-1", "completion": "-1"}}
+        listed += [_model_body(MODELS[0], router) | {"canonical_slug": router} | varies for router in ROUTERS]
+        body = {"data": listed, "links": {"next": None}, "total_count": len(listed)}
+        return Scenario(body=body, headers=(("cache-control", "max-age=300"),))
+
+    def _providers(self, query: dict[str, str], request: Received) -> Scenario:
+        del query, request
+        return Scenario(
+            body={"data": [{"name": p.name, "slug": p.slug, "privacy_policy_url": None} for p in PROVIDERS]}
+        )
+
+    def _endpoints(self, slug: str) -> Scenario:
+        model = model_named(ALIASES.get(slug, slug))
+        if model is None:
+            return error(404, f"Model {slug} not found")
+        whole = _model_body(model, model.id)
+        endpoints = [self._endpoint_body(model, offer) for offer in model.offers]
+        told = {name: whole[name] for name in ("id", "name", "created", "architecture")}
+        return Scenario(body={"data": {**told, "description": "", "endpoints": endpoints}})
+
+    def _endpoint_body(self, model: Model, offer: Offer) -> dict[str, object]:
+        is_failing = offer.provider.name in self._troubles
+        latency, throughput = offer.latency_ms, offer.throughput
+        return {
+            "name": f"{offer.provider.name} | {model.permaslug}",
+            "provider_name": offer.provider.name,
+            "tag": offer.provider.slug,
+            "model_id": model.id,
+            "model_name": model.name,
+            "context_length": model.context_length,
+            "max_completion_tokens": 64_000,
+            "max_prompt_tokens": None,
+            "quantization": "unknown",
+            "service_tier": None,
+            "status": -2 if is_failing else 0,
+            "supported_parameters": ["max_tokens", "tools", "response_format"],
+            "supports_implicit_caching": False,
+            "supports_diarization": False,
+            "supports_tool_choice": {"auto": True, "none": True, "required": True, "function": True},
+            "native_tools": {},
+            "pricing": {**pricing(offer), "discount": 0},
+            "uptime_last_5m": None if is_failing else 100,
+            "uptime_last_30m": Decimal("99.4"),
+            "uptime_last_1d": Decimal("99.8"),
+            "latency_last_30m": {"p50": latency, "p75": latency * 3 // 2, "p90": latency * 2, "p99": latency * 5},
+            "throughput_last_30m": {
+                "p50": throughput,
+                "p75": throughput * 6 // 5,
+                "p90": throughput * 7 // 5,
+                "p99": throughput * 2,
+            },
+        }
+
+    def _generation(self, query: dict[str, str], request: Received) -> Scenario:
+        key = self.account.authorised(request)
+        if isinstance(key, Scenario):
+            return key
+        wanted = query.get("id", "")
+        asked = self._asked_generations[wanted] = self._asked_generations.get(wanted, 0) + 1
+        entry = self.account.book.find(wanted)
+        if entry is None or asked <= self.generation_not_found_first:
+            return Scenario(status=404, body={"error": {"code": 404, "message": f"Generation {wanted[:64]} not found"}})
+        return Scenario(body={"data": generation_body(entry)})
+
+
+def generation_body(entry: Entry) -> dict[str, object]:
+    """Write the generation record of a bill."""
+    usage, total = entry.usage, entry.charged
+    responses = [
+        {
+            "id": endpoint_id(entry.id, str(number)),
+            "endpoint_id": endpoint_id(attempt.model or "", attempt.provider or ""),
+            "provider_name": attempt.provider,
+            "model_permaslug": attempt.model,
+            "status": attempt.status,
+            "latency": 640,
+            "is_byok": entry.is_byok and attempt.status == OK,
+        }
+        for number, attempt in enumerate(entry.attempts)
+    ]
+    absent = (
+        "app_id", "http_referer", "external_user", "preset_id", "moderation_latency", "num_media_prompt",
+        "num_media_completion", "num_input_audio_prompt", "num_fetches", "web_search_engine",
+    )  # fmt: skip
+    return {
+        "id": entry.id,
+        "request_id": entry.id.replace("gen-", "req-", 1),
+        "upstream_id": None,
+        "model": entry.permaslug,
+        "provider_name": entry.provider,
+        "provider_responses": responses,
+        "api_type": entry.api,
+        "router": entry.router,
+        "streamed": entry.is_stream,
+        "cancelled": entry.is_cancelled,
+        "is_byok": entry.is_byok,
+        "created_at": iso(entry.created_at_s),
+        "origin": "",
+        "user_agent": entry.user_agent,
+        "session_id": entry.session_id,
+        "workspace_id": None,
+        "data_region": "global",
+        "service_tier": "standard",
+        "response_cache_source_id": entry.cache_source_id,
+        "finish_reason": entry.finish_reason,
+        "native_finish_reason": entry.native_finish_reason,
+        "latency": 640,
+        "generation_time": 1490,
+        "tokens_prompt": usage.input_tokens,
+        "tokens_completion": usage.output_tokens,
+        "native_tokens_prompt": usage.input_tokens,
+        "native_tokens_completion": usage.output_tokens,
+        "native_tokens_reasoning": usage.reasoning_tokens or 0,
+        "native_tokens_cached": usage.cache_read_tokens or 0,
+        "native_tokens_completion_images": usage.image_output_tokens or 0,
+        "num_search_results": usage.web_searches,
+        "total_cost": total,
+        "usage": total,
+        "upstream_inference_cost": entry.upstream if entry.is_byok else 0,
+        "cache_discount": entry.cache_discount,
+        **dict.fromkeys(absent),
+    }
+
+
+# Reading requests -----------------------------------------------------------------------------------------------------
+
+
+def _mapping(value: object) -> Json:
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def _names(value: object) -> list[str]:
+    return [str(name).lower() for name in value] if isinstance(value, list) else []
+
+
+def _tokens(text: str) -> int:
+    return max(1, len(text) // 4)
+
+
+def _texts(messages: list[object]) -> list[str]:
+    """Give the text of each message, whatever else it holds."""
+    texts = []
+    for message in messages:
+        content = _mapping(message).get("content")
+        parts = content if isinstance(content, list) else [{"text": content}]
+        texts.append(" ".join(str(_mapping(part).get("text") or "") for part in parts))
+    return texts
+
+
+def _resolved(slug: str) -> tuple[Model | None, str, str | None]:
+    """Find the model behind a slug, how it was chosen, and the sort that a suffix asks for."""
+    name, sort = slug, None
+    for suffix, meaning in SUFFIX_SORTS.items():
+        if name.endswith(suffix):
+            name, sort = name.removesuffix(suffix), meaning
+    if name in ROUTERS:
+        strategy, chosen = ROUTERS[name]
+        return model_named(chosen), strategy, sort
+    if name in ALIASES:
+        return model_named(ALIASES[name]), "latest", sort
+    base, mark, _ = name.partition("@preset/")
+    if mark:
+        return model_named(base or PRESETS.get(name, "")), "direct", sort
+    return model_named(name), "direct", sort
+
+
+def _candidates(model: Model, preferences: Json, sort: str | None) -> list[Offer]:
+    """Order a model's endpoints as the request's `provider` object asks."""
+
+    def is_named(offer: Offer, names: list[str]) -> bool:
+        return any(name.partition("/")[0] in (offer.provider.slug, offer.provider.name.lower()) for name in names)
+
+    only, ignore, order = (_names(preferences.get(name)) for name in ("only", "ignore", "order"))
+    offers = [o for o in model.offers if (not only or is_named(o, only)) and not is_named(o, ignore)]
+    wanted = preferences.get("sort") or sort
+    wanted = _mapping(wanted).get("by") if isinstance(wanted, dict) else wanted
+    if wanted == "price":
+        offers.sort(key=lambda offer: offer.prompt + offer.completion)
+    elif wanted == "throughput":
+        offers.sort(key=lambda offer: -offer.throughput)
+    elif wanted == "latency":
+        offers.sort(key=lambda offer: offer.latency_ms)
+    named = [offer for name in order for offer in offers if is_named(offer, [name])]
+    rest = [offer for offer in offers if offer not in named]
+    if preferences.get("allow_fallbacks") is False:
+        return named if order else offers[:1]
+    return named + rest
+
+
+def _written(body: Json) -> tuple[str | None, tuple[ToolCall, ...], str, int]:
+    """Make up what the model writes: content, tool calls, finish reason, tokens."""
+    call = _tool_call(body)
+    if call is not None:
+        return None, (call,), "tool_calls", _tokens(call.arguments) + _tokens(call.name)
+    form = _mapping(body.get("response_format"))
+    text = TEXT
+    if form.get("type") == "json_schema":
+        text = json.dumps(_example(_mapping(_mapping(form.get("json_schema")).get("schema"))))
+    elif form.get("type") == "json_object":
+        text = '{"answer": "Lisbon"}'
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    if isinstance(limit, int) and limit < _tokens(text):
+        return text[: limit * 4], (), "length", limit
+    return text, (), "stop", _tokens(text)
+
+
+def _tool_call(body: Json) -> ToolCall | None:
+    """Call the tool that `tool_choice` asks for: the named one, else the first declared."""
+    tools, choice = body.get("tools"), body.get("tool_choice")
+    if not isinstance(tools, list) or not tools or choice in (None, "auto", "none"):
+        return None
+    functions = [_mapping(_mapping(tool).get("function")) for tool in tools]
+    wanted = _mapping(_mapping(choice).get("function")).get("name")
+    function = next((f for f in functions if f.get("name") == wanted), functions[0])
+    arguments = json.dumps(_example(_mapping(function.get("parameters"))))
+    return ToolCall(name=str(function.get("name")), arguments=arguments, id=f"call_{generation_id()[-16:]}")
+
+
+def _example(schema: Json, definitions: Json | None = None) -> object:
+    """Make the smallest value that fits a JSON schema."""
+    definitions = definitions or _mapping(schema.get("$defs"))
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        return _example(_mapping(definitions.get(reference.rpartition("/")[2])), definitions)
+    for name in ("enum", "anyOf", "oneOf"):
+        choices = schema.get(name)
+        if isinstance(choices, list) and choices:
+            return choices[0] if name == "enum" else _example(_mapping(choices[0]), definitions)
+    kind = schema.get("type")
+    if kind == "object":
+        properties = _mapping(schema.get("properties"))
+        return {name: _example(_mapping(part), definitions) for name, part in properties.items()}
+    if kind == "array":
+        return [_example(_mapping(schema.get("items")), definitions)]
+    simple: dict[object, object] = {"integer": 1, "number": 1, "boolean": True, "null": None}
+    return simple.get(kind, "Lisbon")
+
+
+def _model_body(model: Model, slug: str) -> dict[str, object]:
+    text = ["text"]
+    output = [model.output]
+    return {
+        "id": slug,
+        "canonical_slug": model.permaslug,
+        "name": model.name,
+        "created": model.created,
+        "context_length": model.context_length,
+        "architecture": {
+            "modality": f"text->{model.output}",
+            "input_modalities": text,
+            "output_modalities": output,
+            "tokenizer": "Other",
+            "instruct_type": None,
+        },
+        "pricing": pricing(model.offers[0]),
+        "top_provider": {
+            "context_length": model.context_length,
+            "max_completion_tokens": 64_000,
+            "is_moderated": False,
+        },
+        "per_request_limits": None,
+        "supported_parameters": ["max_tokens", "tools", "response_format"],
+        "default_parameters": None,
+        "supported_voices": None,
+        "links": {"details": f"/api/v1/models/{model.permaslug}/endpoints"},
+    }

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from or_otel.wire.endpoints import Hosts
+
+
+@pytest.mark.parametrize(
+    ("url", "provider", "host", "port"),
+    [
+        ("https://openrouter.ai/api/v1/chat/completions", "openrouter", "openrouter.ai", 443),
+        ("http://EU.OpenRouter.ai:8080/api/v1/chat/completions/?x=1#y", "openrouter", "eu.openrouter.ai", 8080),
+        ("https://user:secret@openrouter.ai./api/v1/chat/completions", "openrouter", "openrouter.ai", 443),
+        ("https://api.openai.com/v1/chat/completions", "openai", "api.openai.com", 443),
+        (
+            "https://me.openai.azure.com/openai/deployments/d/chat/completions?api-version=1",
+            "azure.ai.openai",
+            "me.openai.azure.com",
+            443,
+        ),
+        (
+            "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
+            "gcp.gemini",
+            "generativelanguage.googleapis.com",
+            443,
+        ),
+        ("http://[::1]:9/v1/chat/completions", "mine", "::1", 9),
+        ("http://127.0.0.1:99/v1/chat/completions", "openrouter", "127.0.0.1", 99),
+        ("http://llm.internal/chat/completions", "llm.internal", "llm.internal", 80),
+    ],
+)
+def test_a_known_server_is_recognised(url, provider, host, port):
+    hosts = Hosts({"[::1]:9": "mine", "127.0.0.1:99": "openrouter", "LLM.internal": ""})
+
+    endpoint = hosts.endpoint("POST", url)
+
+    assert (endpoint.provider, endpoint.host, endpoint.port) == (provider, host, port)
+    assert endpoint.is_openrouter == (provider == "openrouter")
+    assert (endpoint.api, endpoint.operation) == ("chat", "chat")
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("GET", "https://openrouter.ai/api/v1/chat/completions"),
+        ("POST", "https://evil-openrouter.ai/api/v1/chat/completions"),
+        ("POST", "https://openrouter.ai.example.com/chat/completions"),
+        ("POST", "https://openrouter.ai/api/v1/credits"),
+        ("POST", "https://api.openai.com/v1/threads/t/messages"),
+        ("POST", "https://api.openai.com/v1/chat/completions/id"),
+        ("POST", "http://127.0.0.1:98/v1/chat/completions"),
+        ("POST", "http://[::1/v1/chat/completions"),
+        ("POST", "https://openrouter.ai:port/chat/completions"),
+        ("POST", "/chat/completions"),
+        ("POST", "file://openrouter.ai/chat/completions"),
+        ("POST", ""),
+    ],
+)
+def test_everything_else_is_none_of_ours(method, url):
+    assert Hosts({"127.0.0.1:99": "openrouter"}).endpoint(method, url) is None
+
+
+def test_an_api_without_a_reader_is_not_watched():
+    assert Hosts().endpoint("POST", "https://openrouter.ai/api/v1/embeddings") is None
