@@ -22,9 +22,17 @@ install: $(VENV)/installed ## Make .venv with everything needed to work here
 demo: $(VENV)/installed ## Show the main job: real client calls become spans, metrics and a receipt
 	@$(BIN)/or-otel demo
 
+# One environment holds one openai: the suite of all clients runs again with the other major version.
+.envs/openai2/installed: pyproject.toml
+	@test -x .envs/openai2/bin/python || $(PYTHON) -m venv .envs/openai2
+	@.envs/openai2/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.envs/openai2/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group openai2
+	@touch $@
+
 .PHONY: test
-test: $(VENV)/installed ## Run all tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/installed .envs/openai2/installed ## Run all tests
+	@$(BIN)/python -m pytest -n 2
+	@.envs/openai2/bin/python -m pytest -n 2 tests/sensors
 
 .PHONY: lint
 lint: $(VENV)/installed ## Style, types, import contracts, generated files

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from or_otel.operations import tags
 from or_otel.simulator.account import BROKE_KEY, BYOK_KEY, SEARCH_KEY, SUPPORT_KEY
 
 HAIKU = "anthropic/claude-haiku-4.5"
@@ -264,8 +265,6 @@ def run_workload(
         How many scenes were played.
     """
     import openai  # noqa: PLC0415 -- an extra of the package, and slow to import
-
-    from or_otel import tags  # noqa: PLC0415 -- the face imports everything; the server alone must not
 
     until = None if duration_s is None else time.monotonic() + duration_s
     chance = random.Random(seed)  # noqa: S311 -- no secret
