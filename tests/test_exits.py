@@ -228,7 +228,8 @@ or_otel.instrument()
 
 def call():
     body = {"model": "openai/gpt-5-mini", "messages": [{"role": "user", "content": "hello"}]}
-    return httpx.post(os.environ["BASE_URL"] + "/chat/completions", json=body, headers={"Authorization": "Bearer k"}).status_code
+    url, headers = os.environ["BASE_URL"] + "/chat/completions", {"Authorization": "Bearer k"}
+    return httpx.post(url, json=body, headers=headers).status_code
 
 call()
 

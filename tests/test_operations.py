@@ -32,13 +32,14 @@ def test_a_call_ends_when_nobody_is_inside_and_nothing_is_open():
 
 
 def test_an_operation_without_an_exchange_ends_nothing():
-    group = Operation()
+    call, group = Ended(), Operation()
 
     group.enter()
     group.leave()
-
-    group.opened(lambda: (ended := Ended()))
+    group.opened(lambda: call)
     group.closed()
+
+    assert call.times == 1
 
 
 def test_a_nested_operation_joins_the_outer():
@@ -77,11 +78,11 @@ def test_tags_nest_and_inner_ones_win_and_none_removes():
 
 
 def test_tag_keys_are_normalised_and_a_collision_is_refused():
-    with tags(**{"Cost-Centre": "a"}):
+    with tags(Cost_Centre="a"):
         assert current_tags() == {"cost_centre": "a"}
 
     with pytest.raises(ValueError, match="another key is also 'team'"):
-        tags(**{"Team": 1, "team": 2})
+        tags(Team=1, team=2)
     with pytest.raises(ValueError, match="starts with a letter"):
         tags(**{"123": 1})
 

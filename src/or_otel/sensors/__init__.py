@@ -1,0 +1,1 @@
+"""Watch HTTP libraries and tell an `Exchange` what passes; the only place that patches."""
