@@ -46,7 +46,7 @@ NEEDS = (
     "jsonschema",
 )
 REPEATS = 3
-FEWEST = 1_000
+FEWEST = 500
 """A run in which fewer tests pass has judged nothing."""
 PLUGIN = '''
 """Switches or-otel on for a test run, with exporters in memory."""
@@ -100,7 +100,7 @@ def environment(version: str) -> tuple[Path, Path]:
         subprocess.run([*download, f"openai=={version}"], check=True)
         with tarfile.open(folder / f"openai-{version}.tar.gz") as archive:
             archive.extractall(folder, filter="data")
-        subprocess.run([*pip, "install", f"openai[aiohttp,realtime,datalib]=={version}", *NEEDS], check=True)
+        subprocess.run([*pip, "install", f"openai[aiohttp,httpx2,realtime,datalib]=={version}", *NEEDS], check=True)
         subprocess.run([*pip, "install", "--editable", str(ROOT)], check=True)
         (folder / "referee_plugin.py").write_text(PLUGIN)
         (folder / "ready").touch()

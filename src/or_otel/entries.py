@@ -9,15 +9,19 @@ Format: `docs/ledger.md`; readers ignore fields they do not know.
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
+from operator import attrgetter
 from pathlib import Path
 
 from or_otel.calls import Attempt, CallRecord
 from or_otel.facts import ZERO, Cost, RouteAttempt, Usage
 
 VERSION = 1
+UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
 NO_USAGE = Usage()
 NO_COST = Cost(source="unknown")
 
@@ -337,15 +341,10 @@ def _step(attempt: RouteAttempt) -> str:
 
 
 def to_line(entry: Entry) -> bytes:
-    """Write an entry as one line of compact JSON; what is None or empty is left out."""
-    values: dict[str, object] = {}
-    for name in NAMES:
-        value = getattr(entry, name)
-        if value is None or value == () or value == {}:
-            continue
-        values[name] = str(value) if name in MONEY else value
-    # ASCII escapes: a lone surrogate in a tag must not make the line unwritable.
-    return json.dumps(values, separators=(",", ":"), default=_plain).encode("ascii") + b"\n"
+    """Write an entry as one line of compact JSON; what is None is left out."""
+    # This costs every call: `Decimal` and other mappings than `dict` become plain in `_plain`, only where they occur.
+    values = {name: value for name, value in zip(NAMES, _values(entry), strict=True) if value is not None}
+    return ENCODE(values).encode("ascii") + b"\n"
 
 
 def _plain(value: object) -> object:
@@ -415,7 +414,9 @@ def _tags(value: object) -> dict[str, str]:
 
 
 NAMES = tuple(item.name for item in fields(Entry))
-MONEY = frozenset({"charged", "upstream", "input", "output", "tools"})
+_values = attrgetter(*NAMES)
+# Built once. ASCII escapes, so that a lone surrogate in a tag cannot make a line unwritable.
+ENCODE = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 REQUIRED = frozenset(item.name for item in fields(Entry) if item.default is MISSING and item.default_factory is MISSING)
 BY_TYPE: Mapping[str, Callable[[object], object]] = {
     "str": _text,
@@ -435,6 +436,11 @@ def add_up(entries: Iterable[Entry]) -> Sums:
     for entry in entries:
         adding.add(entry)
     return adding.sums()
+
+
+def host_label() -> str:
+    """Give this host's name as it stands in the names of journals, without a dash."""
+    return UNSAFE.sub("_", socket.gethostname()) or "host"
 
 
 def default_folder(environ: Mapping[str, str]) -> Path:

@@ -1,0 +1,70 @@
+"""The command `or-otel`: one file per group of commands, imported only when it is asked for.
+
+Commands parse, call and print. Usage errors exit with 2; data goes to standard output,
+everything said beside it to standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("or_otel.cli.demo", "See it work in half a minute: no key, no network, no set-up."),
+    "run": ("or_otel.cli.run", "Run any Python program with every LLM call watched; ends with a receipt."),
+    "report": ("or_otel.cli.report", "Where the money went: by model, provider, team, day, …"),
+    "calls": ("or_otel.cli.calls", "Single calls, dearest first, with their generation and trace ids."),
+    "ledger": ("or_otel.cli.ledger", "The local file behind the reports: path, stats, import, prune, erase."),
+}
+"""Name → module that holds a command of that name, and its line in the help: so that the help imports none of them."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names in the order of a first visit."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for a name that is none."""
+        del ctx
+        found = COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        command = getattr(import_module(found[0]), f"{cmd_name}_command")
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def own_version() -> str:
+    """Give the installed version."""
+    try:
+        return version("or-otel")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(own_version(), prog_name="or-otel")
+def main() -> None:
+    """Know what every LLM call costs, who really served it, and how fast it was.
+
+    \b
+    Try it:          or-otel demo
+    Your program:    or-otel run -- python app.py
+    Where it went:   or-otel report --since 7d --by model,team
+    Dearest calls:   or-otel calls --sort cost --top 20
+
+    Everything here works from a local file; no server, no account. To send the same
+    to OpenTelemetry, set OTEL_EXPORTER_OTLP_ENDPOINT or pass --otlp-endpoint to run.
+    """  # noqa: D301 -- \b is click's sign to keep the lines

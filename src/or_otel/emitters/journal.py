@@ -11,20 +11,17 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
-import socket
 import time
 import uuid
 from collections import Counter
 from pathlib import Path
 
 from or_otel.calls import CallRecord, CallStarted, Emission, Emitter
-from or_otel.entries import Entry, entries_of, from_line, to_line
+from or_otel.entries import Entry, entries_of, from_line, host_label, to_line
 
 logger = logging.getLogger(__name__)
 
 OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
 SIZE_CAP = "size_cap"
 
 
@@ -94,8 +91,7 @@ class Journal(Emitter):
     def _append(self, pid: int, data: bytes) -> str | None:
         """Write, or say why not and switch off."""
         try:
-            file = self._file(pid)
-            size = os.fstat(file).st_size
+            file, size = self._file(pid)
             if size + len(data) > self._max_bytes:
                 return self._switch_off(pid, SIZE_CAP, f"it reached its limit of {self._max_bytes:,} bytes")
             if os.write(file, data) < len(data):
@@ -108,33 +104,33 @@ class Journal(Emitter):
             return self._switch_off(pid, errno.errorcode.get(error.errno or 0, "OSError"), error.strerror or "OSError")
         return None
 
-    def _file(self, pid: int) -> int:
+    def _file(self, pid: int) -> tuple[int, int]:
+        """Give the open journal of this process and its size."""
         file = self._files.get(pid)
         if file is not None:
-            if os.fstat(file).st_nlink:
-                return file
+            status = os.fstat(file)
+            if status.st_nlink:
+                return file, status.st_size
             # Deleted under us (`or-otel ledger erase`). Not closed: another thread may be writing to it.
             self._files.pop(pid, None)
             self._names.pop(pid, None)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        host = UNSAFE.sub("_", socket.gethostname()) or "host"
-        name = self._names.setdefault(pid, f"{host}-{pid}-{time.time_ns()}.jsonl")
+        name = self._names.setdefault(pid, f"{host_label()}-{pid}-{time.time_ns()}.jsonl")
         opened = os.open(self._folder / name, OPEN_FLAGS, 0o600)
         file = self._files.setdefault(pid, opened)
         if file != opened:
             os.close(opened)
-        return file
+        return file, os.fstat(file).st_size
 
     def _switch_off(self, pid: int, reason: str, why: str) -> str:
-        if self._off.setdefault(pid, reason) is reason:
+        if pid not in self._off:
+            self._off[pid] = reason
             logger.warning("or-otel: the ledger's journal in %s is off from now on: %s", self._folder, why)
         return reason
 
 
 class _Line(Emission):
     """A running call, to be written when it ends."""
-
-    __slots__ = ("_journal",)
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

@@ -1,0 +1,1 @@
+"""Answers as people and programs read them: pure, from values that the ledger gave."""

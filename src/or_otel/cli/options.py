@@ -1,0 +1,174 @@
+"""What several commands share: their common options, the ledger's folder, periods of time, output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from or_otel.entries import default_folder
+from or_otel.ledger import DATABASE, LedgerError, open_ledger
+from or_otel.ledger.importing import import_journals
+from or_otel.ledger.queries import QuestionError
+from or_otel.ledger.retention import keep_within
+from or_otel.settings import LEDGER, read_settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+AGE = re.compile(r"^(\d{1,6})([mhdw])$")
+PIPE_WIDTH = 200
+"""Columns where the terminal's are not known."""
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.4
+    """A point in time: `90m`, `24h`, `7d`, `4w` ago, an ISO date or time, `today`, `month`; gives Unix seconds.
+
+    Days and months begin at midnight UTC, as OpenRouter's own periods do.
+    """
+
+    name = "when"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read one."""
+        if isinstance(value, float):
+            return value
+        now = datetime.now(UTC)
+        moment = moment_from(str(value), now)
+        if moment is None:
+            self.fail(f"{value!r}: expected 90m, 24h, 7d, 4w, today, month or a date as {now:%Y-%m-%d}", param, ctx)
+        return moment.timestamp()
+
+
+def moment_from(text: str, now: datetime) -> datetime | None:
+    """Read a point in time relative to another; None when it is none."""
+    age = AGE.match(text)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if age is not None:
+        try:
+            return now - timedelta(seconds=int(age[1]) * UNIT_S[age[2]])
+        except OverflowError:
+            return None
+    if text == "today":
+        return midnight
+    if text == "month":
+        return midnight.replace(day=1)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def ledger_option(function: F) -> F:
+    """Add `--ledger`."""
+    return click.option(
+        "--ledger",
+        "folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        callback=lambda _ctx, _param, value: value or ledger_folder(),
+        help=f"Folder of the local ledger; default: ${LEDGER}, else ~/.local/state/or-otel.",
+    )(function)
+
+
+def period_options(default: str | None) -> Callable[[F], F]:
+    """Add `--since`, `--until`, `--where`."""
+
+    def add(function: F) -> F:
+        function = click.option(
+            "--where",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Only calls with this model, provider, team, outcome, key, app, run, …; repeat to narrow.",
+        )(function)
+        function = click.option("--until", type=Moment(), help="End of the period; as --since.")(function)
+        return click.option(
+            "--since",
+            type=Moment(),
+            default=default,
+            show_default=True,
+            help="Begin of the period: 90m, 24h, 7d, 4w, today, month, or a date (UTC).",
+        )(function)
+
+    return add
+
+
+def format_options(function: F) -> F:
+    """Add `--json` and `--csv`."""
+    function = click.option("--csv", "is_csv", is_flag=True, help="Print CSV with exact money.")(function)
+    return click.option("--json", "is_json", is_flag=True, help="Print JSON; money as exact text.")(function)
+
+
+def check_formats(*, is_json: bool, is_csv: bool) -> None:
+    """Refuse both at once."""
+    if is_json and is_csv:
+        raise click.UsageError("--json and --csv: choose one")
+
+
+def ledger_folder() -> Path:
+    """Give the folder that the environment says, else the default one."""
+    chosen = read_settings(os.environ).ledger
+    return Path(chosen).expanduser() if chosen else default_folder(os.environ)
+
+
+@contextmanager
+def telling_errors() -> Iterator[None]:
+    """Make errors of the ledger and of questions those of the command."""
+    try:
+        yield
+    except QuestionError as error:
+        raise click.UsageError(str(error)) from error
+    except LedgerError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or 'the ledger'}: {error.strerror}") from error
+
+
+@contextmanager
+def fresh_ledger(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Import what is new, keep the ledger within its limits, and open it."""
+    with telling_errors():
+        now_s = time.time()
+        done = import_journals(folder, now_s=now_s)
+        for problem in done.problems:
+            click.echo(f"or-otel: journal not read: {problem}", err=True)
+        with open_ledger(folder / DATABASE) as ledger:
+            keep_within(ledger, now_s=now_s)
+            yield ledger
+
+
+def say_empty(folder: Path, ledger: sqlite3.Connection) -> None:
+    """Say on standard error why there is nothing to show and what to do next."""
+    (has_any,) = ledger.execute("SELECT EXISTS (SELECT 1 FROM attempts)").fetchone()
+    if has_any:
+        click.echo("No call in this period matches; try a longer --since or fewer --where.", err=True)
+        return
+    click.echo(
+        f"The ledger in {folder} is empty. Fill it with one of:\n\n"
+        "  or-otel run -- python app.py     watch a program of yours\n"
+        "  or_otel.start()                  or put this line into it\n\n"
+        "  or-otel demo                     or see first how it looks",
+        err=True,
+    )
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def console(*, is_error: bool = False) -> Console:
+    """Give a console for standard output or error; wide enough where nobody looks at a terminal."""
+    file = sys.stderr if is_error else sys.stdout
+    return Console(file=file, width=None if file.isatty() else PIPE_WIDTH, highlight=False)

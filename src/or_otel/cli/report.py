@@ -1,0 +1,118 @@
+"""`or-otel report`: totals of a period by chosen dimensions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from or_otel.cli.options import (
+    check_formats,
+    console,
+    format_options,
+    fresh_ledger,
+    ledger_option,
+    period_options,
+    print_json,
+    say_empty,
+)
+from or_otel.entries import Sums
+from or_otel.facts import ZERO
+from or_otel.ledger.queries import DIMENSIONS, Total, totals, where_from
+from or_otel.reports.money import plural
+from or_otel.reports.receipt import cost_text, sums_to_json
+from or_otel.reports.tables import Column, Table, Value, render, to_csv
+
+FIGURES = (
+    Column(name="calls", title="calls", kind="count"),
+    Column(name="errors", title="failed", kind="count"),
+    Column(name="cancelled", title="", kind="count"),
+    Column(name="fallbacks", title="fallbacks", kind="count"),
+    Column(name="input_tokens", title="in", kind="tokens"),
+    Column(name="output_tokens", title="out", kind="tokens"),
+    Column(name="cached_share", title="cached", kind="share"),
+    Column(name="unpriced_calls", title="", kind="count"),
+    Column(name="charged_usd", title="", kind="usd"),
+    Column(name="upstream_usd", title="", kind="usd"),
+    Column(name="cost_usd", title="cost", kind="usd"),
+    Column(name="cost_share", title="share", kind="share"),
+)
+
+
+@click.command("report")
+@period_options("7d")
+@click.option(
+    "--by",
+    default="model,provider",
+    show_default=True,
+    metavar="KEYS",
+    help=f"By comma: any tag, {', '.join(DIMENSIONS)}.",
+)
+@format_options
+@ledger_option
+def report_command(
+    *,
+    since: float | None,
+    until: float | None,
+    where: tuple[str, ...],
+    by: str,
+    is_json: bool,
+    is_csv: bool,
+    folder: Path,
+) -> None:
+    """Where the money went.
+
+    \b
+    or-otel report --by day
+    or-otel report --since month --by team,model --where environment=production
+    or-otel report --by customer --csv > customers.csv
+    """  # noqa: D301 -- \b is click's sign to keep the lines
+    check_formats(is_json=is_json, is_csv=is_csv)
+    keys = [key.strip() for key in by.split(",") if key.strip()]
+    with fresh_ledger(folder) as ledger:
+        chosen = where_from(where)
+        rows = totals(ledger, by=keys, since_s=since, until_s=until, where=chosen)
+        whole = totals(ledger, since_s=since, until_s=until, where=chosen)
+        if not rows:
+            say_empty(folder, ledger)
+    sums = whole[0].sums if whole else Sums()
+    if is_json:
+        groups = [{**dict(zip(keys, row.group, strict=True)), **sums_to_json(row.sums)} for row in rows]
+        print_json(
+            {"version": 1, "since_s": since, "until_s": until, "by": keys, "total": sums_to_json(sums), "rows": groups}
+        )
+    elif is_csv:
+        click.echo(to_csv(_table(keys, rows, sums)), nl=False)
+    elif rows:
+        caption = f"{cost_text(sums)} for {plural(sums.calls, 'call')}"
+        if sums.unpriced:
+            caption += f", of which {plural(sums.unpriced_calls, 'call')} with unknown cost"
+        console().print(render(_table(keys, rows, sums), caption=caption))
+
+
+def _table(keys: list[str], rows: tuple[Total, ...], whole: Sums) -> Table:
+    columns = (*(Column(name=key, title=key.replace("_", " ")) for key in keys), *FIGURES)
+    floors = frozenset(number for number, row in enumerate(rows) if row.sums.unpriced)
+    return Table(columns=columns, rows=tuple(_row(row, whole) for row in rows), floors=floors)
+
+
+def _row(row: Total, whole: Sums) -> tuple[Value, ...]:
+    sums = row.sums
+    # Nobody having told a price is unknown only where something may have been spent.
+    cost = ZERO if sums.total is None and not sums.unpriced else sums.total
+    share = cost / whole.total if cost is not None and whole.total else None
+    return (
+        *row.group,
+        sums.calls,
+        sums.errors,
+        sums.cancelled,
+        sums.fallbacks,
+        sums.input_tokens,
+        sums.output_tokens,
+        sums.cached_share,
+        sums.unpriced_calls,
+        sums.charged,
+        sums.upstream,
+        cost,
+        share,
+    )

@@ -1,0 +1,95 @@
+"""How long the ledger keeps what it knows: by age, by size, and by request.
+
+Deleted rows are overwritten (`secure_delete`) and the file is packed when a person asked.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from or_otel.ledger import DATABASE, open_ledger, writing
+from or_otel.ledger.importing import import_journals, is_process_gone
+from or_otel.ledger.queries import entries
+
+KEEP_DAYS = 90
+MAX_BYTES = 512 * 1024 * 1024
+"""About half a million attempts."""
+DAY_S = 86_400.0
+
+
+def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DAYS, max_bytes: int = MAX_BYTES) -> int:
+    """Delete what is too old, then the oldest tenths until the rest is small enough; gives how many attempts."""
+    deleted = prune(ledger, older_than_s=now_s - days * DAY_S)
+    while _used_bytes(ledger) > max_bytes:
+        with writing(ledger):
+            gone = ledger.execute(
+                "DELETE FROM attempts WHERE attempt_id IN (SELECT attempt_id FROM attempts ORDER BY call_started_at_s"
+                " LIMIT (SELECT count(*) / 10 + 1 FROM attempts))"
+            ).rowcount
+        if not gone:
+            break
+        deleted += gone
+    return deleted
+
+
+def prune(ledger: sqlite3.Connection, *, older_than_s: float) -> int:
+    """Delete attempts of calls that began before a moment; gives how many."""
+    with writing(ledger):
+        return ledger.execute("DELETE FROM attempts WHERE call_started_at_s < ?", (older_than_s,)).rowcount
+
+
+def pack(ledger: sqlite3.Connection) -> None:
+    """Give freed space back to the file system."""
+    ledger.execute("VACUUM")
+
+
+def erase(folder: Path) -> tuple[str, ...]:
+    """Delete the ledger and every journal; running programs go on in a new journal.
+
+    Returns:
+        Names of what was deleted.
+
+    Raises:
+        OSError: Something could not be deleted.
+    """
+    database = (folder / DATABASE, *(folder / f"{DATABASE}{end}" for end in ("-journal", "-wal", "-shm")))
+    # The journals first: an import between the two would otherwise bring them back.
+    paths = [*sorted(folder.glob("*.jsonl")), *(path for path in database if path.exists())]
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return tuple(path.name for path in paths)
+
+
+def erase_where(folder: Path, where: Mapping[str, str], *, now_s: float) -> tuple[int, tuple[str, ...]]:
+    """Delete the attempts that a question chooses, in the ledger and in journals that are done.
+
+    Returns:
+        How many attempts, and the journals of programs that may still run: they keep their lines
+        until they end, but nothing of them comes back into the ledger.
+
+    Raises:
+        LedgerError: The ledger cannot be used.
+        QuestionError: The question names something that no call has.
+    """
+    import_journals(folder, now_s=now_s)
+    with open_ledger(folder / DATABASE) as ledger:
+        chosen = [(entry.attempt_id,) for entry in entries(ledger, where=where)]
+        with writing(ledger):
+            ledger.executemany("DELETE FROM attempts WHERE attempt_id = ?", chosen)
+        pack(ledger)
+    left = []
+    for path in sorted(folder.glob("*.jsonl")):
+        if is_process_gone(path.name):
+            path.unlink(missing_ok=True)
+        else:
+            left.append(path.name)
+    return len(chosen), tuple(left)
+
+
+def _used_bytes(ledger: sqlite3.Connection) -> int:
+    (pages,) = ledger.execute("PRAGMA page_count").fetchone()
+    (free,) = ledger.execute("PRAGMA freelist_count").fetchone()
+    (size,) = ledger.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)

@@ -1,0 +1,60 @@
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+
+import pytest
+
+
+def demo(tmp_path, *options, **variables):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "or_otel.cli", "demo", *options],
+        env={**kept, "XDG_STATE_HOME": str(tmp_path), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_demo_proves_that_tracked_is_billed(tmp_path):
+    answer = demo(tmp_path, "--json")
+
+    value = json.loads(answer.stdout)
+    assert answer.returncode == 0, answer.stderr
+    assert value["proof"]["is_equal"]
+    assert Decimal(value["proof"]["tracked_usd"]) == Decimal(value["receipt"]["cost_usd"]) > 0
+    assert value["receipt"]["calls"] > 20
+
+
+def test_the_demo_without_a_terminal_prints_lines_a_receipt_and_what_is_next(tmp_path):
+    answer = demo(tmp_path, OR_OTEL_ENABLED="false")
+
+    assert answer.stdout.startswith(("ok · ", "error · ", "cancelled · "))
+    assert "or-otel receipt" in answer.stdout
+    assert "tracked = billed, to the last digit" in answer.stdout
+    assert "or-otel run -- python app.py" in answer.stdout
+    assert answer.stderr == ""
+
+
+def test_the_demo_leaves_no_ledger_behind(tmp_path):
+    demo(tmp_path, "--json")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_taken_prometheus_port_is_a_clear_error(tmp_path, openrouter):
+    answer = demo(tmp_path, "--prometheus-port", str(openrouter.port))
+
+    assert answer.returncode == 1
+    assert "choose another port" in answer.stderr
+
+
+def test_the_demo_sends_its_telemetry_where_it_is_told(tmp_path, sink):
+    answer = demo(tmp_path, "--json", "--otlp-endpoint", sink.url)
+
+    value = json.loads(answer.stdout)
+    assert sum(sink.sums("openrouter.client.cost").values()) == pytest.approx(float(value["receipt"]["cost_usd"]))
+    assert len(sink.spans()) >= value["receipt"]["calls"]
