@@ -1,10 +1,11 @@
-"""What watching costs: CPU added to a plain call, to each chunk of a stream, and to start-up.
+"""What watching costs: CPU of a plain call, of a chunk, of start-up; and how true the first token is told.
 
 Measured against no instrumentation and against a hand-written minimal wrapper: one span with
 20 attributes, two histograms, two counters. In-process transport, so that no network noise is
-in the figures; CPU time of this process; the best of several rounds. Prints ratios, asserts nothing.
+in the figures; CPU time of this process; the best of several rounds. The first token is told
+by a server on loopback that notes when it sends it. Prints ratios, asserts nothing.
 
-    python benchmarks/calls.py [--rounds N]
+    python benchmarks/calls.py [--rounds N] [--json]
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import gc
 import json
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult, BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import or_otel
 
@@ -53,6 +57,9 @@ ANSWER = json.dumps(
     }
 ).encode()
 CHUNKS = 20_000
+HEADERS = {"authorization": "Bearer sk-or-v1-0123456789abcdef", "content-type": "application/json"}
+FIRST_TOKENS = 200
+FIRST_TOKEN_DELAY_S = 0.01
 
 
 def stream_chunks(number: int) -> list[bytes]:
@@ -73,6 +80,7 @@ class Nowhere(SpanExporter):
     """Takes spans and drops them."""
 
     def export(self, spans):
+        del spans
         return SpanExportResult.SUCCESS
 
 
@@ -90,6 +98,7 @@ def client(chunks=None):
     """Make a real client whose transport answers at once."""
 
     def answer(request):
+        del request
         if chunks is not None:
             return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Stream(chunks))
         # A stream, so that the body is read by `send` as it is with a real connection.
@@ -133,12 +142,15 @@ class Wrapper:
     def plain(self, http):
         started = time.perf_counter()
         with self.tracer.start_as_current_span("chat") as span:
-            response = http.post(URL, content=BODY)
+            response = http.post(URL, content=BODY, headers=HEADERS)
             self.record(span, json.loads(response.content), started)
 
     def stream(self, http):
         started = time.perf_counter()
-        with self.tracer.start_as_current_span("chat") as span, http.stream("POST", URL, content=STREAM_BODY) as response:
+        with (
+            self.tracer.start_as_current_span("chat") as span,
+            http.stream("POST", URL, content=STREAM_BODY, headers=HEADERS) as response,
+        ):
             answer = None
             for chunk in response.iter_raw():
                 if b'"usage"' in chunk:
@@ -147,11 +159,11 @@ class Wrapper:
 
 
 def plain(http):
-    http.post(URL, content=BODY)
+    http.post(URL, content=BODY, headers=HEADERS)
 
 
 def stream(http):
-    with http.stream("POST", URL, content=STREAM_BODY) as response:
+    with http.stream("POST", URL, content=STREAM_BODY, headers=HEADERS) as response:
         for _ in response.iter_raw():
             pass
 
@@ -172,14 +184,77 @@ def cpu_s(function, argument, times, rounds):
 def startup_s(code):
     """Give the CPU seconds of a fresh interpreter running `code`: the best of five."""
     program = f"import resource\n{code}\nr=resource.getrusage(resource.RUSAGE_SELF)\nprint(r.ru_utime+r.ru_stime)"
-    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in range(5)]
+    runs = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in range(5)
+    ]
     return min(float(run.stdout.split()[-1]) for run in runs)
+
+
+class SlowToBegin(BaseHTTPRequestHandler):
+    """Streams one answer; the first content comes late, after a comment and an empty delta."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        content, *rest = stream_chunks(1)
+        self.write(b": OPENROUTER PROCESSING\n\n")
+        self.write(content.replace(b"word ", b""))
+        time.sleep(FIRST_TOKEN_DELAY_S)
+        self.server.sent_at_s = time.perf_counter()
+        self.write(content)
+        for chunk in rest:
+            self.write(chunk)
+        self.write(b"")
+
+    def write(self, data):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def log_message(self, *_):
+        pass
+
+
+def first_token_errors_s():
+    """Give how far the told time to the first token is from the true one, for many streams, sorted."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowToBegin)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"127.0.0.1:{server.server_port}"
+    or_otel.instrument(hosts={host: "openrouter"}, ledger="off")
+    errors = []
+    with httpx.Client() as http, or_otel.capture() as calls:
+        for _ in range(FIRST_TOKENS):
+            started = time.perf_counter()
+            with http.stream(
+                "POST", f"http://{host}/api/v1/chat/completions", content=STREAM_BODY, headers=HEADERS
+            ) as response:
+                response.read()
+            # Server and client are one process, and so is their clock.
+            errors.append(abs(calls[-1].time_to_first_chunk_s - (server.sent_at_s - started)))
+    or_otel.uninstrument()
+    server.shutdown()
+    return sorted(errors)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    options = parser.parse_args()
+    figures = measured(options.rounds)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        show(figures)
+
+
+def measured(rounds):
+    """Give every figure; µs, KiB and ms as the names say."""
     chunks = stream_chunks(CHUNKS)
     http, streaming = client(), client(chunks)
 
@@ -200,21 +275,52 @@ def main():
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     or_otel.uninstrument()
+    unsampled_tracers, meter_provider = TracerProvider(sampler=ALWAYS_OFF), providers()[1]
+    or_otel.instrument(tracer_provider=unsampled_tracers, meter_provider=meter_provider)
+    with or_otel.tags(team="search", feature="summary"):
+        unsampled = cpu_s(plain, http, 300, rounds)
+    or_otel.uninstrument()
+    errors = first_token_errors_s()
     sdk = "import opentelemetry.sdk.trace, opentelemetry.sdk.metrics, httpx"
     activation = startup_s(f"{sdk}\nimport or_otel\nor_otel.instrument()") - startup_s(sdk)
+    return {
+        "plain_us": {
+            "bare": bare * 1e6,
+            "wrapper": (wrapped - bare) * 1e6,
+            "or_otel": (ours - bare) * 1e6,
+            "or_otel_unsampled": (unsampled - bare) * 1e6,
+            "ratio": (ours - bare) / (wrapped - bare),
+        },
+        "chunk_us": {
+            "bare": bare_stream * 1e6 / CHUNKS,
+            "wrapper": (wrapped_stream - bare_stream) * 1e6 / CHUNKS,
+            "or_otel": (ours_stream - bare_stream) * 1e6 / CHUNKS,
+            "beyond_wrapper": (ours_stream - wrapped_stream) * 1e6 / CHUNKS,
+        },
+        "peak_kib": {str(CHUNKS // 10): peaks[0] / 1024, str(CHUNKS): peaks[1] / 1024},
+        "first_token_error_ms": {
+            f"p{percent}": errors[min(len(errors) - 1, len(errors) * percent // 100)] * 1e3 for percent in (50, 95, 99)
+        },
+        "activation_ms": activation * 1e3,
+    }
 
-    microseconds = 1e6
-    print(f"plain call      bare {bare * microseconds:7.1f} µs")
-    print(f"  added by the wrapper {(wrapped - bare) * microseconds:7.1f} µs")
-    print(f"  added by or-otel     {(ours - bare) * microseconds:7.1f} µs")
-    print(f"  ratio                {(ours - bare) / (wrapped - bare):7.2f}   (aim: at most 1.2)")
-    per_chunk = microseconds / CHUNKS
-    print(f"stream of {CHUNKS} chunks, per chunk: bare {bare_stream * per_chunk:.2f} µs")
-    print(f"  added by the wrapper {(wrapped_stream - bare_stream) * per_chunk:7.2f} µs")
-    print(f"  added by or-otel     {(ours_stream - bare_stream) * per_chunk:7.2f} µs")
-    print(f"  beyond the wrapper   {(ours_stream - wrapped_stream) * per_chunk:7.2f} µs   (aim: at most 1)")
-    print(f"peak memory of {CHUNKS // 10} and {CHUNKS} chunks: {peaks[0] / 1024:.0f} and {peaks[1] / 1024:.0f} KiB")
-    print(f"activation beyond importing the SDK: {activation * 1000:.0f} ms CPU   (aim: at most 30)")
+
+def show(figures):
+    """Print the figures for people."""
+    call, chunk, peaks = figures["plain_us"], figures["chunk_us"], figures["peak_kib"]
+    print(f"plain call      bare {call['bare']:7.1f} µs")
+    print(f"  added by the wrapper {call['wrapper']:7.1f} µs")
+    print(f"  added by or-otel     {call['or_otel']:7.1f} µs")
+    print(f"  … when not sampled   {call['or_otel_unsampled']:7.1f} µs")
+    print(f"  ratio                {call['ratio']:7.2f}   (aim: at most 1.2)")
+    print(f"stream of {CHUNKS} chunks, per chunk: bare {chunk['bare']:.2f} µs")
+    print(f"  added by the wrapper {chunk['wrapper']:7.2f} µs")
+    print(f"  added by or-otel     {chunk['or_otel']:7.2f} µs")
+    print(f"  beyond the wrapper   {chunk['beyond_wrapper']:7.2f} µs   (aim: at most 1)")
+    print("peak memory: " + ", ".join(f"{peak:.0f} KiB for {number} chunks" for number, peak in peaks.items()))
+    errors = figures["first_token_error_ms"]
+    print("first token, error: " + ", ".join(f"{name} {error:.2f} ms" for name, error in errors.items()))
+    print(f"activation beyond importing the SDK: {figures['activation_ms']:.0f} ms CPU   (aim: at most 30)")
 
 
 if __name__ == "__main__":

@@ -41,3 +41,14 @@ def test_a_block_behind_the_wall_cannot_raise():
         raise RuntimeError
 
     assert guard.faults["test.block"] == 1
+
+
+def test_a_block_behind_the_wall_that_is_well_goes_on():
+    done = []
+
+    with guard.wall("test.block"):
+        done.append(1)
+    done.append(2)
+
+    assert done == [1, 2]
+    assert not guard.faults

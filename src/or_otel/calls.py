@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
 
 from or_otel.facts import (
+    EXACT,
     ZERO,
     Api,
     Cost,
@@ -215,7 +217,7 @@ def sum_costs(costs: Iterable[Cost]) -> Cost | None:
 
 def _added(amounts: Iterable[Decimal | None]) -> Decimal | None:
     known = [amount for amount in amounts if amount is not None]
-    return sum(known, ZERO) if known else None
+    return reduce(EXACT.add, known, ZERO) if known else None
 
 
 class Emission:

@@ -8,7 +8,7 @@ Readers in `wire` make these from bytes; everything above only reads them. Money
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 Api = Literal[
@@ -33,6 +33,8 @@ Outcome = Literal["ok", "error", "cancelled"]
 UnpricedReason = Literal["cancelled", "not_reported", "unreadable", "error", "billing_unknown"]
 
 ZERO = Decimal(0)
+EXACT = Context(prec=200)
+"""The host may have set a coarse decimal context for its own thread; sums of money must not round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +202,7 @@ class Cost:
         """What the call cost its owner; None while neither side is known."""
         if self.charged is None and self.upstream_bill is None:
             return None
-        return (self.charged or ZERO) + (self.upstream_bill or ZERO)
+        return EXACT.add(self.charged or ZERO, self.upstream_bill or ZERO)
 
     @property
     def is_billing_unknown(self) -> bool:
@@ -320,6 +322,7 @@ class Answer:
         failure: An error found in the body, whatever the HTTP status.
         tool_calls: Tool calls of all choices.
         is_complete: The API's end was seen: the terminal event of a stream, or a whole body.
+        is_usage_partial: The usage is that of a stream's first event, and the last one never came.
     """
 
     id: str | None = None
@@ -335,3 +338,4 @@ class Answer:
     failure: Failure | None = None
     tool_calls: ToolCalls = ToolCalls()
     is_complete: bool = False
+    is_usage_partial: bool = False

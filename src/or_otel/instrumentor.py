@@ -27,10 +27,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from or_otel.calls import CallRecord, Emitter
 from or_otel.emitters.callbacks import Callbacks
 from or_otel.emitters.events import Events
-from or_otel.emitters.journal import Journal
 from or_otel.emitters.metrics import Metrics
 from or_otel.emitters.spans import Spans
-from or_otel.entries import default_folder
 from or_otel.guard import guarded, wall
 from or_otel.recorder import ContentRules, Recorder
 from or_otel.sensors import httpx as httpx_sensor
@@ -39,6 +37,7 @@ from or_otel.settings import Settings, log_problems, read_settings
 from or_otel.wire.endpoints import Hosts
 
 if TYPE_CHECKING:
+    from or_otel.emitters.journal import Journal
     from or_otel.pipelines import Pipelines
 
 logger = logging.getLogger(__name__)
@@ -46,6 +45,9 @@ logger = logging.getLogger(__name__)
 FLUSH_TIMEOUT_S = 2.0
 JOURNAL_MAX_BYTES = 256 * 1024 * 1024
 """Some 300,000 attempts of one process; the ledger's own cap is kept by its readers."""
+
+QUEUE_FULL = "on_call_queue"
+"""Drop reason of records that came faster than functions given to `on_call` took them."""
 
 callbacks = Callbacks()
 """One for the process: `capture` and `on_call` may be asked for before or after `instrument`."""
@@ -67,6 +69,7 @@ class _Process:
         providers: Those to speak to instead of the global ones.
         build: Makes our own pipelines, again after a fork; None on foreign providers.
         pipelines, pipelines_pid: Those built, and the process that owns them.
+        are_pipelines_global: Whether they became the global providers, which cannot be undone.
         journal: The ledger's writer; None when the ledger is off.
         receipt_pid: The process that prints a receipt at its end; 0 for none.
         is_fork_armed: Whether the hook is registered, which cannot be undone.
@@ -79,6 +82,7 @@ class _Process:
         self.build: Callable[[], Pipelines] | None = None
         self.pipelines: Pipelines | None = None
         self.pipelines_pid = 0
+        self.are_pipelines_global = False
         self.journal: Journal | None = None
         self.receipt_pid = 0
         self.is_fork_armed = False
@@ -113,27 +117,53 @@ class _Process:
         patching.deactivate()
         self.flush(FLUSH_TIMEOUT_S)
         self.settings = self.recorder = None
+        if not self.are_pipelines_global:  # global ones stay: whoever switches on again goes on with them
+            self.forget_pipelines()
+
+    def forget_pipelines(self) -> None:
+        """Speak to the global providers from now on."""
+        self.build = self.pipelines = None
+        self.providers = {}
 
     def _emitters(self, settings: Settings) -> tuple[Emitter, ...]:
         spans_hold_content = settings.content in {"SPAN_ONLY", "SPAN_AND_EVENT"}
         events_hold_content = settings.content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
         emitters: list[Emitter] = [
             Spans(self.providers.get("tracer_provider"), version=own_version(), has_content=spans_hold_content),
-            Metrics(self.providers.get("meter_provider"), version=own_version(), metric_tags=settings.metric_tags),
+            Metrics(
+                self.providers.get("meter_provider"),
+                version=own_version(),
+                metric_tags=settings.metric_tags,
+                dropped=self._dropped,
+            ),
             Events(self.providers.get("logger_provider"), version=own_version(), has_content=events_hold_content),
         ]
+        self.journal = None
         if settings.ledger is not None:
+            from or_otel.emitters.journal import Journal  # noqa: PLC0415 -- off by default under instrument(), and slow
+            from or_otel.entries import default_folder  # noqa: PLC0415
+
             folder = Path(settings.ledger).expanduser() if settings.ledger else default_folder(os.environ)
             name = os.environ.get("OTEL_SERVICE_NAME")
             self.journal = Journal(folder, run_id=settings.run_id, service_name=name, max_bytes=JOURNAL_MAX_BYTES)
             emitters.append(self.journal)
         return (*emitters, callbacks)
 
-    def _first_call(self) -> None:
-        """Register for the end of this process, after everybody who must go before us; build anew after a fork."""
-        # Registered late so that it runs before the exit hooks of the providers, which were registered earlier.
+    def _dropped(self) -> dict[str, int]:
+        """Give the records that were lost, by reason."""
+        lost = dict(self.journal.dropped) if self.journal is not None else {}
+        if callbacks.dropped:
+            lost[QUEUE_FULL] = callbacks.dropped
+        return lost
+
+    def arm_exit(self) -> None:
+        """Register for the end of this process, last, so as to run before the exit hooks of the providers."""
         atexit.unregister(self.at_exit)
         atexit.register(self.at_exit)
+
+    def _first_call(self) -> None:
+        """Register for the end of this process, after everybody who must go before us; build anew after a fork."""
+        self.arm_exit()
         if self.build is not None and self.pipelines_pid != os.getpid() and self.recorder is not None:
             self.use(self.build())
             if self.settings is not None:
@@ -176,10 +206,9 @@ class _Process:
     @guarded("instrumentor.exit")
     def at_exit(self) -> None:
         """End what is open, hand everything over, print the receipt."""
-        if self.recorder is None:
-            return
-        self.recorder.finish(time.perf_counter())
-        if self.pipelines is not None:
+        if self.recorder is not None:
+            self.recorder.finish(time.perf_counter())
+        if self.pipelines is not None:  # the application's own spans go through them as well
             self.flush(FLUSH_TIMEOUT_S)
         else:  # foreign providers flush themselves at exit, after us
             callbacks.flush(FLUSH_TIMEOUT_S)
@@ -221,8 +250,11 @@ class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         kwargs.pop("auto_instrumentation_version", None)
         settings = read_settings(os.environ, **kwargs)
         log_problems(settings)
-        if settings.enabled:
-            _process.activate(settings, providers)
+        if not settings.enabled:
+            return
+        if any(provider is not None for provider in providers.values()) and providers != _process.providers:
+            _process.forget_pipelines()
+        _process.activate(settings, providers)
 
     @guarded("instrumentor.uninstrument")
     def _uninstrument(self, **kwargs: Any) -> None:
@@ -243,15 +275,14 @@ def instrument(**options: Any) -> None:
     if _process.recorder is not None:
         logger.debug("or-otel is already on; instrument() changes nothing")
         return
+    uninstrument()  # one that was told to stay off counts as instrumented too, and would refuse to be switched on
     OpenRouterInstrumentor().instrument(**options)
 
 
 def uninstrument() -> None:
     """Restore every patched method and flush."""
-    if _process.recorder is not None:
+    if OpenRouterInstrumentor().is_instrumented_by_opentelemetry:
         OpenRouterInstrumentor().uninstrument()
-    _process.build = _process.pipelines = None
-    _process.providers = {}
 
 
 def start(**options: Any) -> None:
@@ -282,6 +313,7 @@ def _start(*, are_global: bool, meter_readers: tuple[Any, ...] = (), **options: 
     if _process.recorder is not None:
         logger.debug("or-otel is already on; start() changes nothing")
         return
+    uninstrument()
     options.setdefault("sigterm_flush", True)
     settings = read_settings(os.environ, **options)
     if not settings.enabled:
@@ -306,6 +338,7 @@ def _start(*, are_global: bool, meter_readers: tuple[Any, ...] = (), **options: 
             logger.error("or-otel: %s; nothing is exported", error)  # noqa: TRY400 -- the sentence says it all
         else:
             _process.build = build_once_with_readers
+            _process.arm_exit()
             if are_global:
                 _make_global(_process.pipelines)
     elif not has_stack and are_global:
@@ -358,6 +391,7 @@ def on_call(function: Callable[[CallRecord], None]) -> Callable[[], None]:
 def _make_global(pipelines: Pipelines | None) -> None:
     if pipelines is None:
         return
+    _process.are_pipelines_global = True
     if pipelines.tracer_provider is not None:
         trace.set_tracer_provider(pipelines.tracer_provider)
     if pipelines.meter_provider is not None and type(metrics.get_meter_provider()).__name__ == "_ProxyMeterProvider":
@@ -384,6 +418,9 @@ def _tell_about_foreign_providers(providers: dict[str, Any], settings: Settings)
 
 
 def _flush_foreign(providers: dict[str, Any], timeout_s: float) -> bool:
+    timeout_ms = int(timeout_s * 1000)
+    if timeout_ms <= 0:  # the SDK raises when it has no time at all
+        return False
     found = (
         providers.get("meter_provider") or metrics.get_meter_provider(),
         providers.get("tracer_provider") or trace.get_tracer_provider(),
@@ -394,7 +431,7 @@ def _flush_foreign(providers: dict[str, Any], timeout_s: float) -> bool:
     def flush_all() -> None:
         for force_flush in flushes:
             with wall("instrumentor.flush"):
-                done.append(force_flush(int(timeout_s * 1000)))
+                done.append(force_flush(timeout_ms))
 
     thread = threading.Thread(target=flush_all, name="or-otel-flush", daemon=True)
     thread.start()

@@ -12,6 +12,7 @@ import functools
 import itertools
 import json
 import os
+import random
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ from or_otel.operations import (
 )
 from or_otel.wire.content import read_input
 from or_otel.wire.encoding import Decoder, decoder_for
-from or_otel.wire.endpoints import Hosts
+from or_otel.wire.endpoints import FETCH_RESPONSE, Hosts
 from or_otel.wire.readers import Reader, reader_for
 from or_otel.wire.requests import key_fingerprint, read_request
 
@@ -40,12 +41,15 @@ METADATA_APIS = frozenset({"chat", "completions", "responses", "messages"})
 """Where OpenRouter documents the header ("Router Metadata", seen 2026-08)."""
 NO_HEADERS: Mapping[str, str] = {}
 INCOMPLETE = "incomplete_answer"
-"""`error.type` of a body that ended in good order but holds no whole answer: no terminal event, finish reason or usage."""
+"""`error.type` of a body that ended in good order without terminal event, finish reason or usage."""
 NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ProxyError"})
 """Exceptions of httpx and httpx2 that say no request reached the server: nothing can have been billed."""
 REFUSED_STATUS = 300
 """From this status on nobody served: "failed attempts are free" (OpenRouter, "Provider selection")."""
 ERROR_STATUS = 400
+
+_ids = random.Random()  # noqa: S311 -- ids, no secrets
+"""Our own, seeded by the system: a host that seeds the shared one would repeat ids, and the ledger would lose calls."""
 
 Redact = Callable[[object], object]
 
@@ -123,7 +127,8 @@ class Recorder:
 
     def headers_for(self, endpoint: Endpoint) -> Mapping[str, str]:
         """Give the headers to add where the caller did not set them."""
-        wanted = self._router_metadata and endpoint.is_openrouter and endpoint.api in METADATA_APIS
+        is_told = endpoint.api in METADATA_APIS and endpoint.operation != FETCH_RESPONSE
+        wanted = self._router_metadata and endpoint.is_openrouter and is_told
         return METADATA_HEADER if wanted else NO_HEADERS
 
     def drain(self) -> None:
@@ -144,6 +149,7 @@ class Recorder:
     @guarded("recorder.after_fork")
     def after_fork(self) -> None:
         """Begin anew in a child: what the parent has open is the parent's to tell."""
+        _ids.seed()
         self.open_exchanges.clear()
         self.orphans.clear()
         for emitter in self.emitters:
@@ -176,7 +182,7 @@ class _Call:
         key_id = key_fingerprint(authorization)
         self._began_at_s = request.at_s
         self.started = started = CallStarted(
-            id=os.urandom(16).hex(),
+            id=_new_id(),
             endpoint=request.endpoint,
             request=facts,
             started_at_s=request.wall_s,
@@ -204,6 +210,8 @@ class _Call:
         for emission in self.emissions:
             with wall("emitters.end"):
                 emission.end(record, context)
+        # Exchanges know their call: let go of them, so that nothing waits for the garbage collector.
+        self.exchanges.clear()
 
     def _record(self, started: CallStarted) -> CallRecord:
         attempts = tuple(exchange.attempt() for exchange in self.exchanges)
@@ -390,22 +398,23 @@ class _Exchange:
         told_id = header("x-generation-id")
         if told_id is None and answer.id is not None and answer.id.startswith("gen-"):
             told_id = answer.id
+        is_stored = self.endpoint.operation == FETCH_RESPONSE  # billed, under this id, when it was made
         failed_provider = answer.failure.provider if answer.failure is not None else None
         return Attempt(
-            id=os.urandom(16).hex(),
+            id=_new_id(),
             number=self._number_of_attempt,
             started_at_s=self._call.wall_s(self._started_at_s),
             ended_at_s=self._call.wall_s(self.ended_at_s),
             status=self._status,
             failure=answer.failure,
             outcome=self.outcome,
-            generation_id=told_id,
+            generation_id=None if is_stored else told_id,
             response_id=answer.id,
             model=answer.model,
             provider=answer.provider or failed_provider or header("x-provider-name"),
             usage=answer.usage,
             cost=cost,
-            unpriced=_unpriced(cost, self.outcome, self._status, self._error, answer),
+            unpriced=None if is_stored else _unpriced(cost, self.outcome, self._status, self._error, answer),
         )
 
     @property
@@ -463,12 +472,12 @@ def _judged(
         return "error", replace(
             answer, failure=Failure(error_type=error.__name__, origin="client", exception_type=name)
         )
-    is_redirect = status is not None and REFUSED_STATUS <= status
+    is_redirect = status is not None and status >= REFUSED_STATUS
     if answer.is_complete or any(answer.finish_reasons) or is_redirect:
         return "ok", answer
     if not is_whole:
         return "cancelled", answer
-    if answer.usage is not None or is_blind:
+    if (answer.usage is not None and not answer.is_usage_partial) or is_blind:
         return "ok", answer
     return "error", replace(answer, failure=Failure(error_type=INCOMPLETE, origin="upstream", status=status))
 
@@ -496,6 +505,11 @@ def _recordable(value: object, rules: ContentRules) -> str | None:
     if rules.redact is not None:
         value = rules.redact(value)
     return json.dumps(value, ensure_ascii=False) if value else None
+
+
+def _new_id() -> str:
+    # Not `os.urandom`: a system call for each id is among the dearest things on this path.
+    return f"{_ids.getrandbits(128):032x}"
 
 
 def _no_header(name: str) -> str | None:

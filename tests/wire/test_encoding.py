@@ -31,6 +31,8 @@ def _raw(data):
         ("zstd", zstandard.compress(TEXT)),
         ("gzip, br", brotli.compress(gzip.compress(TEXT))),
     ],
+    # Named, for pytest would take the bytes: gzip writes the time of day into them.
+    ids=["none", "identity", "upper case", "two members", "deflate", "raw deflate", "br", "zstd", "two codings"],
 )
 @pytest.mark.parametrize("size", [1, 7, 10**6])
 def test_a_coding_is_undone_however_the_bytes_are_cut(coding, packed, size):

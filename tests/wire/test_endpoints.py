@@ -60,5 +60,36 @@ def test_everything_else_is_none_of_ours(method, url):
     assert Hosts({"127.0.0.1:99": "openrouter"}).endpoint(method, url) is None
 
 
-def test_an_api_without_a_reader_is_not_watched():
-    assert Hosts().endpoint("POST", "https://openrouter.ai/api/v1/embeddings") is None
+@pytest.mark.parametrize(
+    ("url", "api", "operation"),
+    [
+        ("https://openrouter.ai/api/v1/responses", "responses", "chat"),
+        ("https://openrouter.ai/api/v1/messages", "messages", "chat"),
+        ("https://openrouter.ai/api/v1/completions", "completions", "text_completion"),
+        ("https://openrouter.ai/api/v1/embeddings", "embeddings", "embeddings"),
+        ("https://openrouter.ai/api/v1/rerank", "rerank", "rerank"),
+        ("https://openrouter.ai/api/v1/images", "images", "generate_content"),
+        ("https://api.openai.com/v1/images/generations", "images", "generate_content"),
+        ("https://api.openai.com/v1/images/edits", "images", "generate_content"),
+        ("https://openrouter.ai/api/v1/audio/speech", "speech", "generate_content"),
+        ("https://openrouter.ai/api/v1/audio/transcriptions", "transcription", "generate_content"),
+        ("https://api.openai.com/v1/audio/translations", "transcription", "generate_content"),
+    ],
+)
+def test_each_api_is_told_from_its_path(url, api, operation):
+    endpoint = Hosts().endpoint("POST", url)
+
+    assert (endpoint.api, endpoint.operation) == (api, operation)
+    assert Hosts().endpoint("GET", url) is None
+
+
+def test_reading_a_stored_response_again_is_an_operation_of_its_own():
+    base = "https://openrouter.ai/api/v1/responses"
+
+    endpoint = Hosts().endpoint("get", f"{base}/gen-1?include=usage")
+
+    assert (endpoint.api, endpoint.operation, endpoint.is_openrouter) == ("responses", "fetch_response", True)
+    assert Hosts().endpoint("GET", f"{base}/gen-1/input_items") is None
+    assert Hosts().endpoint("DELETE", f"{base}/gen-1") is None
+    assert Hosts().endpoint("POST", f"{base}/gen-1/cancel") is None
+    assert Hosts().endpoint("GET", "https://example.org/responses/gen-1") is None

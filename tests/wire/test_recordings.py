@@ -35,13 +35,19 @@ _Loader.add_constructor("!binary", lambda _, node: base64.b64decode(node.value))
 
 
 def _exchanges(path):
+    for _, *exchange in _all_exchanges(path):
+        yield exchange
+
+
+def _all_exchanges(path):
     for interaction in yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)["http_interactions"]:
         request, response = interaction["request"], interaction["response"]
         if Hosts().endpoint(request["method"], request["uri"]) is None:
             continue
         headers = {name.lower(): values[0] for name, values in response["headers"].items()}
         headers.pop("content-encoding", None)
-        yield _bytes(request["body"]["string"]), response["status"]["code"], headers, _bytes(response["body"]["string"])
+        bodies = [_bytes(each["body"]["string"]) for each in (request, response)]
+        yield request["uri"], bodies[0], response["status"]["code"], headers, bodies[1]
 
 
 def _bytes(text):
@@ -60,9 +66,9 @@ def _first(chunks, key):
     return next((chunk[key] for chunk in chunks if isinstance(chunk.get(key), str)), None)
 
 
-def _answer(body, *, status, headers, request=b"{}", sizes=(2**30,), seed=0):
+def _answer(body, *, status, headers, request=b"{}", sizes=(2**30,), seed=0, endpoint=ENDPOINT):
     choose = random.Random(seed)
-    reader = reader_for(ENDPOINT, read_request(request, {}.get), status=status, header=headers.get)
+    reader = reader_for(endpoint, read_request(request, {}.get), status=status, header=headers.get)
     at = 0
     while at < len(body):
         size = choose.choice(sizes)
@@ -136,6 +142,68 @@ def test_every_example_is_read(path):
     answer = _answer(body, status=status, headers=headers)
 
     _check(answer, chunks, status)
+
+
+WORKS = sorted(
+    path
+    for kind in ("embedding", "rerank", "speech", "transcription", "image")
+    for path in (SHARED / "recordings" / "ruby_llm").glob(f"{kind}_*.yml")
+)
+
+
+@pytest.mark.skipif(not WORKS, reason="the recordings are not here")
+@pytest.mark.parametrize("path", WORKS, ids=lambda path: path.stem)
+def test_embeddings_rankings_and_media_are_read_as_recorded(path):
+    for url, request, status, headers, body in _all_exchanges(path):
+        endpoint = Hosts().endpoint("POST", url)
+
+        answer = _answer(body, status=status, headers=headers, request=request, endpoint=endpoint, sizes=(900, 7000))
+
+        assert answer.is_complete
+        assert answer.failure is None
+        assert read_request(request, {}.get).model.count("/") == 1
+        if endpoint.api == "speech":
+            assert (answer.usage, answer.cost) == (None, None)
+            continue
+        told = json.loads(body, parse_float=Decimal)
+        usage = told["usage"]
+        input_tokens = next(usage[key] for key in ("prompt_tokens", "input_tokens", "total_tokens") if key in usage)
+        assert (answer.id, answer.model, answer.provider) == (told.get("id"), told.get("model"), told.get("provider"))
+        assert answer.usage.input_tokens == input_tokens
+        assert answer.usage.output_tokens == usage.get("completion_tokens", usage.get("output_tokens"))
+        assert answer.cost.charged == usage["cost"] > 0
+
+
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="the examples are not here")
+@pytest.mark.parametrize(
+    ("name", "input_tokens", "output_tokens", "cost", "finish"),
+    [
+        ("responses.json", 300, 20, "0.0000574", ("stop",)),
+        ("responses-stream.json", 300, 20, "0.0000574", ("stop",)),
+        ("messages.json", 12720, 20, "0.0055191", ("stop",)),
+        ("messages-stream.json", 12720, 20, "0.0055191", ("stop",)),
+        ("embeddings.json", 500, None, "0.00001", ()),
+        ("rerank.json", None, None, "0.002", ()),
+        ("images.json", 12, 1290, "0.0387", ()),
+        ("transcription.json", None, None, "0.00042", ()),
+    ],
+)
+def test_the_examples_of_the_other_apis_are_read(name, input_tokens, output_tokens, cost, finish):
+    told = json.loads((EXAMPLES / "index.json").read_text(encoding="utf-8"))[name]
+    body = json.loads((EXAMPLES / name).read_text(encoding="utf-8"))
+    kind = "application/json" if isinstance(body, dict) else "text/event-stream"
+    if isinstance(body, dict):
+        data = (EXAMPLES / name).read_bytes()
+    else:
+        data = b"".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode() for each in body)
+    endpoint = Hosts().endpoint("POST", f"https://openrouter.ai/api/v1{told['path']}")
+
+    answer = _answer(data, status=told["status"], headers={"content-type": kind}, endpoint=endpoint, sizes=(60, 700))
+
+    assert answer.is_complete
+    assert (answer.cost.charged, answer.finish_reasons) == (Decimal(cost), finish)
+    if input_tokens is not None:
+        assert (answer.usage.input_tokens, answer.usage.output_tokens) == (input_tokens, output_tokens)
 
 
 def test_a_request_asks_for_what_its_body_says():

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Literal
 
 from or_otel import semconv
 from or_otel.calls import Attempt, CallRecord, CallStarted
-from or_otel.facts import Cost, Failure, Request, RouteAttempt, Usage
+from or_otel.facts import EXACT, Cost, Failure, Request, RouteAttempt, Usage
 
 Value = str | bool | int | float | Sequence[str]
 Attributes = dict[str, Value]
@@ -20,9 +20,6 @@ MetricValue = str | bool | None
 Ledger = Literal["openrouter", "upstream"]
 CostPart = Literal["input", "output", "tools", "fee", "other"]
 TokenType = Literal["input_fresh", "input_cache_read", "input_cache_write", "output_text", "output_reasoning"]
-
-EXACT = Context(prec=200)
-"""The host may have set a coarse decimal context for its own thread; sums of money must not round."""
 
 MAX_INT = 2**63 - 1
 """The OTLP encoder rejects longer integers."""

@@ -24,8 +24,8 @@ from or_otel import catalogue, guard, semconv
 from or_otel.calls import CallRecord, CallStarted, Emission, Emitter
 from or_otel.catalogue import Metric
 from or_otel.emitters import attributes
-from or_otel.emitters.attributes import EXACT, MetricValue
-from or_otel.facts import Cost
+from or_otel.emitters.attributes import MetricValue
+from or_otel.facts import EXACT, Cost
 
 SCOPE = "or_otel"
 
@@ -146,7 +146,7 @@ class Metrics(Emitter):
         route = record.route
         for ledger, part, amount in attributes.cost_parts(cost):
             key = (*values, ledger, part, cost.source, cost.billing, record.outcome, route.fallback, route.policy)
-            self._cost.add_money(self._cost.admit(key), amount)
+            self._cost.count_money(key, amount)
 
     def _count_tool_calls(self, values: Key, record: CallRecord) -> None:
         calls = record.tool_calls
@@ -359,15 +359,23 @@ class _Sums:
 
     def count(self, values: Key, amount: int = 1) -> None:
         """Admit and add."""
-        self.add(self.admit(values), amount)
+        held = self.cells.get(values)
+        if held is None:  # a long key is dear to hash, so one that is known is not asked for twice
+            self.add(self.admit(values), amount)
+        else:
+            self.cells[values] = cast("int", held) + amount
+
+    def count_money(self, values: Key, amount: Decimal) -> None:
+        """Admit and add money, exactly."""
+        held = self.cells.get(values)
+        if held is None:
+            values = self.admit(values)
+            held = self.cells.get(values, 0)
+        self.cells[values] = EXACT.add(held, amount)
 
     def add(self, key: Key, amount: int) -> None:
         """Add to an admitted key."""
         self.cells[key] = cast("int", self.cells.get(key, 0)) + amount
-
-    def add_money(self, key: Key, amount: Decimal) -> None:
-        """Add money to an admitted key, exactly."""
-        self.cells[key] = EXACT.add(self.cells.get(key, 0), amount)
 
     def _without(self, names: frozenset[str], key: Key) -> Key:
         return tuple(

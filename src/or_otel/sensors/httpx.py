@@ -178,7 +178,10 @@ class _Tee:
         self._exchange = exchange
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_inner"], name)
+        inner = self.__dict__.get("_inner")
+        if inner is None:  # `copy` asks before anything is set, and understands only this error
+            raise AttributeError(name)
+        return getattr(inner, name)
 
     def __del__(self) -> None:
         exchange = self.__dict__.get("_exchange")

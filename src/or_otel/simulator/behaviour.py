@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from or_otel.facts import RouteAttempt, Usage
+from or_otel.simulator import shapes
 from or_otel.simulator.account import Account, Key, endpoint_id, iso
 from or_otel.simulator.book import Entry
 from or_otel.simulator.market import (
@@ -45,11 +47,9 @@ from or_otel.simulator.scenarios import (
     Step,
     ToolCall,
     Wait,
-    bill,
     cache_hit,
     error,
     error_mid_stream,
-    generation_header,
     generation_id,
     invalid_model,
     metadata,
@@ -58,7 +58,6 @@ from or_otel.simulator.scenarios import (
     provider_error,
     rate_limited,
     stream,
-    usage_body,
 )
 
 OK = 200
@@ -66,6 +65,10 @@ TOO_MANY = 429
 CACHEABLE_TOKENS = 1024
 """Shorter prompts are not cached by any provider."""
 CACHE_TTL_S = 300
+IMAGE_TOKENS = 1290
+"""Output tokens of one image."""
+HEARD_TOKENS = 42
+"""Input tokens of any recording: its sound is not looked at."""
 TEXT = (
     "The river was calm that morning and the ferry left on time. Nobody on the deck spoke much, "
     "but the harbour behind them was already loud with carts, gulls and the calling of prices."
@@ -141,10 +144,18 @@ class Behaviour:
         self._prefixes: set[str] = set()
         self._replays: dict[str, tuple[Answer, float]] = {}
         self._refused: set[str] = set()
+        self._stored: dict[str, Json] = {}
         self._inference: dict[str, Callable[[_Asked], Scenario]] = {
             "/chat/completions": self._chat,
             "/completions": self._completions,
+            "/responses": self._responses,
+            "/messages": self._messages,
             "/embeddings": self._embeddings,
+            "/rerank": self._rerank,
+            "/images": self._images,
+            "/images/generations": self._images,
+            "/audio/speech": self._speech,
+            "/audio/transcriptions": self._transcription,
         }
         self._public: dict[str, Callable[[dict[str, str], Received], Scenario]] = {
             "/models": self._models,
@@ -169,16 +180,19 @@ class Behaviour:
             try:
                 return self._inference[path](self._asked(request))
             except RefusalError as refusal:
-                return refusal.scenario
-        if request.method == "GET":
-            if path in self._public:
-                return self._public[path](query, request)
-            if path.startswith("/models/") and path.endswith("/endpoints"):
-                return self._endpoints(path.removeprefix("/models/").removesuffix("/endpoints"))
-            told = self.account.answer(path, query, request)
-            if told is not None:
-                return told
-        return error(404, "Not Found")
+                return shapes.anthropic_error(refusal.scenario) if path == "/messages" else refusal.scenario
+        told = self._told(path, query, request) if request.method == "GET" else None
+        return told or error(404, "Not Found")
+
+    def _told(self, path: str, query: dict[str, str], request: Received) -> Scenario | None:
+        """Answer what is asked by GET; None when nothing is there."""
+        if path.startswith("/responses/"):
+            return self._stored_response(path.removeprefix("/responses/"), request)
+        if path in self._public:
+            return self._public[path](query, request)
+        if path.startswith("/models/") and path.endswith("/endpoints"):
+            return self._endpoints(path.removeprefix("/models/").removesuffix("/endpoints"))
+        return self.account.answer(path, query, request)
 
     # Inference ----------------------------------------------------------------------------------
 
@@ -187,7 +201,8 @@ class Behaviour:
         if isinstance(key, Scenario):
             raise RefusalError(key)
         try:
-            body = json.loads(request.body, parse_float=Decimal)
+            is_form = "multipart" in request.headers.get("content-type", "")
+            body = _form(request.body) if is_form else json.loads(request.body, parse_float=Decimal)
         except ValueError:
             raise RefusalError(error(400, "The body is not valid JSON")) from None
         if not isinstance(body, dict):
@@ -228,51 +243,91 @@ class Behaviour:
             return replace(scenario, headers=scenario.headers + told)
         return scenario
 
+    def _responses(self, asked: _Asked) -> Scenario:
+        given, said = asked.body.get("input"), asked.body.get("instructions")
+        texts = [given] if isinstance(given, str) else _texts(given if isinstance(given, list) else [])
+        if not any(texts):
+            raise RefusalError(error(400, 'Input required: give "input"'))
+        answer = self._answer(asked, [*([said] if isinstance(said, str) else []), *texts])
+        is_stored = asked.body.get("store") is True
+        if is_stored:
+            self._stored[answer.id] = shapes.response_body(answer, is_stored=True)
+        if "break" in asked.staged:
+            return shapes.response_failing_stream(answer, after=int(asked.staged["break"][0]))
+        if asked.is_stream:
+            return self._paced(shapes.response_stream(answer, is_stored=is_stored), asked)
+        return shapes.response(answer, is_stored=is_stored)
+
+    def _stored_response(self, response_id: str, request: Received) -> Scenario:
+        key = self.account.authorised(request)
+        if isinstance(key, Scenario):
+            return key
+        body = self._stored.get(response_id)
+        return error(404, "Response not found") if body is None else Scenario(body=body)
+
+    def _messages(self, asked: _Asked) -> Scenario:
+        messages, system = asked.body.get("messages"), asked.body.get("system")
+        if not isinstance(messages, list) or not messages:
+            raise RefusalError(error(400, "messages: Field required"))
+        before = [system] if isinstance(system, str) else _texts([{"content": system}] if system else [])
+        answer = self._answer(asked, [*before, *_texts(messages)])
+        if "break" in asked.staged:
+            return shapes.message_failing_stream(answer, after=int(asked.staged["break"][0]))
+        return self._paced(shapes.message_stream(answer), asked) if asked.is_stream else shapes.message(answer)
+
     def _completions(self, asked: _Asked) -> Scenario:
-        prompt = asked.body.get("prompt")
-        if not isinstance(prompt, str) or not prompt:
-            raise RefusalError(error(400, 'Input required: give "prompt"'))
-        answer = self._answer(asked, [prompt])
-        head = {"id": answer.id, "created": answer.created, "model": answer.model, "provider": answer.provider}
-        choice = {"index": 0, "text": answer.content, "finish_reason": answer.finish_reason, "logprobs": None}
-        body = {**head, "object": "text_completion", "choices": [choice], "usage": usage_body(answer)}
-        if answer.metadata is not None:
-            body["openrouter_metadata"] = answer.metadata
-        return Scenario(body=body, headers=generation_header(answer), bill=bill(answer))
+        answer = self._answer(asked, [_required(asked, "prompt")])
+        scenario = shapes.completion(answer, is_stream=asked.is_stream)
+        return self._paced(scenario, asked) if asked.is_stream else scenario
 
     def _embeddings(self, asked: _Asked) -> Scenario:
         given = asked.body.get("input")
         texts = [given] if isinstance(given, str) else given
         if not isinstance(texts, list) or not texts:
             raise RefusalError(error(400, 'Input required: give "input"'))
+        return shapes.embeddings(self._work(asked, "emb", sum(_tokens(str(text)) for text in texts)), count=len(texts))
+
+    def _rerank(self, asked: _Asked) -> Scenario:
+        documents = asked.body.get("documents")
+        if not isinstance(documents, list) or not documents:
+            raise RefusalError(error(400, 'Input required: give "documents"'))
+        texts = [str(_mapping(each).get("text") or "") if isinstance(each, dict) else str(each) for each in documents]
+        tokens = sum(map(_tokens, [_required(asked, "query"), *texts]))
+        return shapes.ranking(self._work(asked, "rerank", tokens), texts)
+
+    def _images(self, asked: _Asked) -> Scenario:
+        count = asked.body.get("n")
+        count = count if isinstance(count, int) and count > 0 else 1
+        tokens = _tokens(_required(asked, "prompt"))
+        return shapes.images(self._work(asked, "img", tokens, image_tokens=count * IMAGE_TOKENS), count=count)
+
+    def _speech(self, asked: _Asked) -> Scenario:
+        return shapes.speech(self._work(asked, "tts", len(_required(asked, "input"))))
+
+    def _transcription(self, asked: _Asked) -> Scenario:
+        answer = self._work(asked, "stt", HEARD_TOKENS, text=TEXT)
+        return shapes.transcription(answer)
+
+    def _work(
+        self, asked: _Asked, kind: str, input_tokens: int, *, image_tokens: int | None = None, text: str | None = None
+    ) -> Answer:
+        """Make an answer without choices."""
         served = self._route(asked)
-        tokens = sum(_tokens(str(text)) for text in texts)
-        price, _, _ = price_of(served.offer, tokens, 0)
-        answer = Answer(
-            id=generation_id("gen-emb"),
+        output_tokens = image_tokens or (_tokens(text) if text else 0)
+        input_cost, output_cost, _ = price_of(served.offer, input_tokens, output_tokens)
+        return Answer(
+            id=generation_id(f"gen-{kind}"),
             model=served.model.id.partition("/")[2],
             permaslug=served.model.permaslug,
             provider=served.offer.provider.name,
-            usage=Usage(input_tokens=tokens, output_tokens=0),
-            input_cost=price,
-            output_cost=Decimal(0),
+            content=text,
+            usage=Usage(input_tokens=input_tokens, output_tokens=output_tokens, image_output_tokens=image_tokens),
+            input_cost=input_cost,
+            output_cost=output_cost,
+            fee=(input_cost + output_cost) * asked.key.fee_rate,
+            is_byok=served.is_byok,
             attempts=served.attempts,
         )
-        whole = usage_body(answer)
-        names = ("prompt_tokens", "total_tokens", "cost", "is_byok", "cost_details")
-        vectors = [
-            {"object": "embedding", "index": index, "embedding": [Decimal("0.01"), Decimal("-0.02")]}
-            for index in range(len(texts))
-        ]
-        body = {
-            "id": answer.id,
-            "object": "list",
-            "provider": answer.provider,
-            "model": answer.model,
-            "data": vectors,
-            "usage": {name: whole[name] for name in names},
-        }
-        return Scenario(body=body, bill=replace(bill(answer), api="embeddings", finish_reason=None))
 
     def _paced(self, scenario: Scenario, asked: _Asked) -> Scenario:
         hold = int(asked.staged["hold"][0]) if "hold" in asked.staged else None
@@ -558,6 +613,19 @@ def _mapping(value: object) -> Json:
     return cast("Json", value) if isinstance(value, dict) else {}
 
 
+def _form(body: bytes) -> dict[str, object]:
+    """Read the text fields of a multipart form."""
+    fields = re.findall(rb'name="(\w+)"\r\n\r\n([^\r\n]*)\r\n', body)
+    return {name.decode(): value.decode() for name, value in fields}
+
+
+def _required(asked: _Asked, name: str) -> str:
+    text = asked.body.get(name)
+    if not isinstance(text, str) or not text:
+        raise RefusalError(error(400, f'Input required: give "{name}"'))
+    return text
+
+
 def _names(value: object) -> list[str]:
     return [str(name).lower() for name in value] if isinstance(value, list) else []
 
@@ -627,7 +695,7 @@ def _written(body: Json) -> tuple[str | None, tuple[ToolCall, ...], str, int]:
         text = json.dumps(_example(_mapping(_mapping(form.get("json_schema")).get("schema"))))
     elif form.get("type") == "json_object":
         text = '{"answer": "Lisbon"}'
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or body.get("max_output_tokens")
     if isinstance(limit, int) and limit < _tokens(text):
         return text[: limit * 4], (), "length", limit
     return text, (), "stop", _tokens(text)
@@ -636,12 +704,15 @@ def _written(body: Json) -> tuple[str | None, tuple[ToolCall, ...], str, int]:
 def _tool_call(body: Json) -> ToolCall | None:
     """Call the tool that `tool_choice` asks for: the named one, else the first declared."""
     tools, choice = body.get("tools"), body.get("tool_choice")
-    if not isinstance(tools, list) or not tools or choice in (None, "auto", "none"):
+    kind = _mapping(choice).get("type") or choice
+    if not isinstance(tools, list) or not tools or kind in (None, "auto", "none"):
         return None
-    functions = [_mapping(_mapping(tool).get("function")) for tool in tools]
-    wanted = _mapping(_mapping(choice).get("function")).get("name")
+    # Chat wraps a tool in `function`, responses and messages do not.
+    functions = [_mapping(_mapping(tool).get("function")) or _mapping(tool) for tool in tools]
+    chosen = _mapping(choice)
+    wanted = _mapping(chosen.get("function")).get("name") or chosen.get("name")
     function = next((f for f in functions if f.get("name") == wanted), functions[0])
-    arguments = json.dumps(_example(_mapping(function.get("parameters"))))
+    arguments = json.dumps(_example(_mapping(function.get("parameters") or function.get("input_schema"))))
     return ToolCall(name=str(function.get("name")), arguments=arguments, id=f"call_{generation_id()[-16:]}")
 
 

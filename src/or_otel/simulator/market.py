@@ -59,7 +59,7 @@ class Model:
         created: Unix time of its appearance.
         context_length: Tokens it can hold.
         offers: Endpoints in the router's usual order.
-        output: `text` or `embeddings`.
+        output: `text`, `embeddings`, `rerank`, `image`, `speech` or `transcription`.
     """
 
     id: str
@@ -82,9 +82,10 @@ NOVITA = Provider(name="Novita", slug="novita")
 TOGETHER = Provider(name="Together", slug="together")
 GROQ = Provider(name="Groq", slug="groq", stops_on_cancel=False)
 CHUTES = Provider(name="Chutes", slug="chutes")
+COHERE = Provider(name="Cohere", slug="cohere")
 
 PROVIDERS = (
-    OPENAI, AZURE, ANTHROPIC, BEDROCK, VERTEX, AI_STUDIO, DEEPINFRA, NOVITA, TOGETHER, GROQ, CHUTES,
+    OPENAI, AZURE, ANTHROPIC, BEDROCK, VERTEX, AI_STUDIO, DEEPINFRA, NOVITA, TOGETHER, GROQ, CHUTES, COHERE,
 )  # fmt: skip
 
 
@@ -173,6 +174,38 @@ MODELS = (
         context_length=8_192,
         offers=(_offer(OPENAI, "0.02 0", 160, 0),),
         output="embeddings",
+    ),
+    Model(
+        id="cohere/rerank-v3.5",
+        permaslug="cohere/rerank-v3.5",
+        name="Cohere: Rerank v3.5",
+        context_length=4_096,
+        offers=(_offer(COHERE, "0.05 0", 140, 0),),
+        output="rerank",
+    ),
+    Model(
+        id="google/gemini-2.5-flash-image",
+        permaslug="google/gemini-2.5-flash-image",
+        name="Google: Gemini 2.5 Flash Image",
+        context_length=32_768,
+        offers=(_offer(AI_STUDIO, "0.3 30", 4_800, 0),),
+        output="image",
+    ),
+    Model(
+        id="hexgrad/kokoro-82m",
+        permaslug="hexgrad/kokoro-82m",
+        name="hexgrad: Kokoro 82M",
+        context_length=4_096,
+        offers=(_offer(DEEPINFRA, "0.62 0", 300, 0),),
+        output="speech",
+    ),
+    Model(
+        id="openai/gpt-4o-mini-transcribe",
+        permaslug="openai/gpt-4o-mini-transcribe",
+        name="OpenAI: GPT-4o mini Transcribe",
+        context_length=16_000,
+        offers=(_offer(OPENAI, "1.25 5", 900, 0),),
+        output="transcription",
     ),
 )
 

@@ -63,10 +63,12 @@ class Chunk:
     Attributes:
         data: A JSON-able payload, or bytes that go out as they are.
         is_content: Whether it carries tokens, for billing an answer cut short.
+        event: The event's name, where the API names its events.
     """
 
     data: object
     is_content: bool = False
+    event: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,14 +332,15 @@ def _chunk(answer: Answer, delta: object, finish: str | None = None, **more: obj
     }
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Cut a text into the pieces of a stream."""
     return re.findall(r"\s*\S+\s*", text) or [text]
 
 
 def content_steps(answer: Answer, *, is_role_first: bool = False) -> list[Chunk]:
     """Write what the model says as deltas: reasoning, text word by word, tool calls in pieces."""
     steps = [Chunk(_chunk(answer, {"role": "assistant", "content": ""}))] if is_role_first else []
-    for piece in _words(answer.reasoning) if answer.reasoning else ():
+    for piece in words(answer.reasoning) if answer.reasoning else ():
         delta: dict[str, object] = {
             "role": "assistant",
             "content": "",
@@ -347,7 +350,7 @@ def content_steps(answer: Answer, *, is_role_first: bool = False) -> list[Chunk]
         steps.append(Chunk(_chunk(answer, delta), is_content=True))
     steps += [
         Chunk(_chunk(answer, {"role": "assistant", "content": piece}), is_content=True)
-        for piece in (_words(answer.content) if answer.content else ())
+        for piece in (words(answer.content) if answer.content else ())
     ]
     for index, call in enumerate(answer.tool_calls):
         head = {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}

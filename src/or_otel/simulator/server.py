@@ -526,7 +526,8 @@ def _event(step: Chunk | Comment | Done, newline: str) -> bytes:
         return f"data: [DONE]{newline}{newline}".encode()
     if isinstance(step.data, bytes):
         return step.data
-    return f"data: {dumps(step.data)}{newline}{newline}".encode()
+    name = f"event: {step.event}{newline}" if step.event else ""
+    return f"{name}data: {dumps(step.data)}{newline}{newline}".encode()
 
 
 def _tells_usage(step: Step) -> bool:
@@ -534,7 +535,11 @@ def _tells_usage(step: Step) -> bool:
         return False
     if isinstance(step.data, bytes):
         return b'"usage"' in step.data
-    return isinstance(step.data, Mapping) and step.data.get("usage") is not None
+    if not isinstance(step.data, Mapping):
+        return False
+    whole = step.data.get("response")  # of the Responses API
+    told = whole if isinstance(whole, Mapping) else step.data
+    return told.get("usage") is not None
 
 
 def _cut(data: bytes, cuts: random.Random) -> list[bytes]:

@@ -17,6 +17,8 @@ from or_otel.facts import Api, Endpoint
 OPENROUTER = "openrouter"
 OPENROUTER_HOST = "openrouter.ai"
 DEFAULT_PORTS = {"https": 443, "http": 80}
+FETCH_RESPONSE = "fetch_response"
+"""The operation of reading a stored response again."""
 NO_HOSTS: Mapping[str, str] = {}
 
 
@@ -27,28 +29,31 @@ class Row(NamedTuple):
         suffix: How the path ends.
         api: The shape of body and answer.
         operation: The `gen_ai.operation.name`; a custom word where the conventions have none.
-        has_reader: Whether `readers` can read it: what cannot be read is not watched.
     """
 
     suffix: str
     api: Api
     operation: str
-    has_reader: bool
 
 
 ROWS = (
     # The first that fits counts. Azure's /openai/deployments/{name}/chat/completions ends alike.
-    Row("/chat/completions", "chat", "chat", has_reader=True),
-    Row("/responses", "responses", "chat", has_reader=False),
-    Row("/v1/messages", "messages", "chat", has_reader=False),
-    Row("/completions", "completions", "text_completion", has_reader=False),
-    Row("/embeddings", "embeddings", "embeddings", has_reader=False),
-    Row("/rerank", "rerank", "rerank", has_reader=False),
-    Row("/images", "images", "generate_content", has_reader=False),
-    Row("/images/generations", "images", "generate_content", has_reader=False),
-    Row("/audio/speech", "speech", "generate_content", has_reader=False),
-    Row("/audio/transcriptions", "transcription", "generate_content", has_reader=False),
+    Row("/chat/completions", "chat", "chat"),
+    Row("/responses", "responses", "chat"),
+    Row("/v1/messages", "messages", "chat"),
+    Row("/completions", "completions", "text_completion"),
+    Row("/embeddings", "embeddings", "embeddings"),
+    Row("/rerank", "rerank", "rerank"),
+    Row("/images", "images", "generate_content"),
+    Row("/images/generations", "images", "generate_content"),
+    Row("/images/edits", "images", "generate_content"),
+    Row("/audio/speech", "speech", "generate_content"),
+    Row("/audio/transcriptions", "transcription", "generate_content"),
+    Row("/audio/translations", "transcription", "generate_content"),
 )
+
+FETCHED = Row("/responses/{id}", "responses", FETCH_RESPONSE)
+"""The one inference path that is asked by GET."""
 
 PROVIDERS = {
     "api.openai.com": "openai",
@@ -113,7 +118,7 @@ class Hosts:
     def endpoint(self, method: str, url: str) -> Endpoint | None:
         """Say where a request goes, or None when it is not ours. Never raises, whatever the URL."""
         if method != "POST" and method.upper() != "POST":
-            return None
+            return self._fetched(url) if "/responses/" in url and method.upper() == "GET" else None
         path = url
         if "?" in path or "#" in path:
             path = path.partition("?")[0].partition("#")[0]
@@ -123,7 +128,13 @@ class Hosts:
         if rows is None:
             return None
         row = next((row for row in rows if path.endswith(row.suffix)), None)
-        return None if row is None or not row.has_reader else self._at(url, row)
+        return None if row is None else self._at(url, row)
+
+    def _fetched(self, url: str) -> Endpoint | None:
+        """Recognise `GET …/responses/{id}`; what lies below an id, such as its input items, is none of ours."""
+        path = url.partition("?")[0].partition("#")[0].rstrip("/")
+        is_one = path.rpartition("/")[0].endswith("/responses")
+        return self._at(url, FETCHED) if is_one else None
 
     def _at(self, url: str, row: Row) -> Endpoint | None:
         try:

@@ -39,6 +39,8 @@ _ANYTHING = msgspec.json.Decoder(float_hook=_exact)
 
 def value_of(raw: bytes | msgspec.Raw) -> object:
     """Decode any JSON value; None when it is absent, null or not JSON."""
+    if not raw:  # most fields of most bodies: do not raise for each of them
+        return None
     try:
         return _ANYTHING.decode(raw)
     except UNREADABLE:
@@ -52,6 +54,10 @@ def text_of(value: object) -> str | None:
 
 def count_of(value: object) -> int | None:
     """Give a whole number of things, also when it is written as `12.0` or `"12"`."""
+    if value is None:
+        return None
+    if value.__class__ is int:
+        return value if 0 <= value <= MAX_COUNT else None
     number = _number_of(value)
     if number is None or not 0 <= number <= MAX_COUNT or number != int(number):
         return None
@@ -74,6 +80,8 @@ def float_of(value: object) -> float | None:
 
 def usd_of(value: object) -> Decimal | None:
     """Give an amount of money, exact as written; None for negative and absurd ones."""
+    if value is None:
+        return None
     number = _number_of(value)
     if number is None:
         return None

@@ -1,4 +1,6 @@
-"""Which reader reads a response, and the two ways a body comes: as a stream of events or whole.
+"""Which reader reads a response: the shape of its facts by API, the way they come by what the server sends.
+
+A body comes as a stream of events, as one JSON object, or as something that tells nothing (audio, plain text).
 
 Content-decoded bytes go in, in any chunking; an `Answer` comes out at any time. No bytes
 make a reader raise. Knows nothing of HTTP clients, clocks or telemetry.
@@ -6,14 +8,19 @@ make a reader raise. Knows nothing of HTTP clients, clocks or telemetry.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from or_otel.facts import Answer, Endpoint, Request
+from or_otel.facts import Answer, Api, Endpoint, Request
+from or_otel.wire.answers import AnswerFacts
 from or_otel.wire.chat import ChatFacts
+from or_otel.wire.endpoints import FETCH_RESPONSE
 from or_otel.wire.failures import ERROR_STATUS, failure_without_body
+from or_otel.wire.messages import MessagesFacts
+from or_otel.wire.responses import FetchedFacts, ResponsesFacts
 from or_otel.wire.sse import MAX_EVENT_BYTES, EventStream
+from or_otel.wire.whole import RerankFacts, WholeFacts
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A longer body is not read: images and audio in base64 stay far below it."""
@@ -21,6 +28,21 @@ DONE = b"[DONE]"
 CONTENT_BEGIN = b'"content":"'
 MAX_FRAME_BYTES = 4096
 EVENT_ENDS = (b"\n\n", b"\r\n\r\n")
+
+FACTS: Mapping[Api, type[AnswerFacts]] = {
+    "chat": ChatFacts,
+    "completions": ChatFacts,
+    "responses": ResponsesFacts,
+    "messages": MessagesFacts,
+    "embeddings": WholeFacts,
+    "rerank": RerankFacts,
+    "images": WholeFacts,
+    "speech": WholeFacts,
+    "transcription": WholeFacts,
+}
+"""What each API's payloads are read by."""
+SILENT_APIS = frozenset({"speech", "transcription"})
+"""Their good answers may be no JSON: audio, plain text, subtitles."""
 
 
 class Reader(Protocol):
@@ -71,7 +93,8 @@ def reader_for(
         A reader for events or for a whole body, by what the server says it sends: one that
         was asked for a stream may answer without, errors above all.
     """
-    facts = ChatFacts(
+    shape = FetchedFacts if endpoint.operation == FETCH_RESPONSE else FACTS[endpoint.api]
+    facts = shape(
         request,
         is_openrouter=endpoint.is_openrouter,
         status=status,
@@ -82,7 +105,13 @@ def reader_for(
     is_stream = "event-stream" in content_type
     if not content_type and status < ERROR_STATUS:
         is_stream = request.is_stream
-    reader: Reader = _StreamReader(facts) if is_stream else _BodyReader(facts)
+    reader: Reader
+    if is_stream:
+        reader = _StreamReader(facts)
+    elif endpoint.api in SILENT_APIS and status < ERROR_STATUS and "json" not in content_type:
+        reader = _SilentReader(facts)
+    else:
+        reader = _BodyReader(facts)
     if status >= ERROR_STATUS:
         return _RefusalReader(reader, status, header, is_openrouter=endpoint.is_openrouter)
     return reader
@@ -93,7 +122,7 @@ class _StreamReader:
 
     __slots__ = ("_events", "_facts", "_frame", "_is_closed", "is_terminal")
 
-    def __init__(self, facts: ChatFacts) -> None:
+    def __init__(self, facts: AnswerFacts) -> None:
         self.is_terminal = False
         self._facts = facts
         self._events = EventStream()
@@ -154,6 +183,9 @@ class _StreamReader:
                 return
             if facts.matters(payload):
                 facts.read(payload)
+                if facts.is_terminal:
+                    self.is_terminal = True
+                    return
 
 
 def _frame_of(data: bytes) -> tuple[bytes, bytes] | None:
@@ -170,7 +202,7 @@ class _BodyReader:
 
     __slots__ = ("_body", "_facts", "_is_blind", "_is_complete", "has_content", "is_terminal")
 
-    def __init__(self, facts: ChatFacts) -> None:
+    def __init__(self, facts: AnswerFacts) -> None:
         self.has_content = False
         self.is_terminal = False
         self._facts = facts
@@ -197,6 +229,29 @@ class _BodyReader:
 
     def output_messages(self) -> list[dict[str, object]] | None:
         return self._facts.output_messages()
+
+
+class _SilentReader:
+    """A body that tells nothing: what is known of it stands in the headers."""
+
+    __slots__ = ("_facts", "has_content", "is_terminal")
+
+    def __init__(self, facts: AnswerFacts) -> None:
+        self.has_content = False
+        self.is_terminal = False
+        self._facts = facts
+
+    def feed(self, data: bytes) -> None:
+        """Nothing is read."""
+
+    def close(self) -> None:
+        self.is_terminal = True
+
+    def answer(self) -> Answer:
+        return self._facts.answer(is_complete=self.is_terminal)
+
+    def output_messages(self) -> list[dict[str, object]] | None:
+        return None
 
 
 class _RefusalReader:

@@ -7,7 +7,8 @@ Source: OpenRouter "Parameters", "Provider routing", "App attribution" (seen 202
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -25,40 +26,15 @@ from or_otel.wire.fields import (
     value_of,
 )
 
-ABSENT = msgspec.Raw()
 FINGERPRINT_DIGITS = 12
+FORM_BYTES = 8192
+"""Looked at from either end of a multipart form: uploads are large, and their fields come first or last."""
+_FORM_FIELD = re.compile(rb'name="(model|stream)"(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]{1,256})\r\n')
 _OUTPUT_TYPES = {"text": "text", "json_object": "json", "json_schema": "json"}
 
 
-class _Body(msgspec.Struct):
-    """Every field raw: a strange one must not cost the others. Messages are passed over undecoded."""
-
-    model: msgspec.Raw = ABSENT
-    models: msgspec.Raw = ABSENT
-    stream: msgspec.Raw = ABSENT
-    preset: msgspec.Raw = ABSENT
-    provider: msgspec.Raw = ABSENT
-    max_tokens: msgspec.Raw = ABSENT
-    max_completion_tokens: msgspec.Raw = ABSENT
-    temperature: msgspec.Raw = ABSENT
-    top_p: msgspec.Raw = ABSENT
-    top_k: msgspec.Raw = ABSENT
-    frequency_penalty: msgspec.Raw = ABSENT
-    presence_penalty: msgspec.Raw = ABSENT
-    seed: msgspec.Raw = ABSENT
-    n: msgspec.Raw = ABSENT
-    stop: msgspec.Raw = ABSENT
-    response_format: msgspec.Raw = ABSENT
-    modalities: msgspec.Raw = ABSENT
-    reasoning: msgspec.Raw = ABSENT
-    reasoning_effort: msgspec.Raw = ABSENT
-    service_tier: msgspec.Raw = ABSENT
-    user: msgspec.Raw = ABSENT
-    session_id: msgspec.Raw = ABSENT
-    tools: msgspec.Raw = ABSENT
-
-
-_BODY = msgspec.json.Decoder(_Body, strict=False)
+_BODY = msgspec.json.Decoder(dict[str, msgspec.Raw])
+"""Every field raw: a strange one must not cost the others. Messages are passed over undecoded."""
 
 
 def read_request(body: bytes | None, header: Callable[[str], str | None]) -> Request:
@@ -72,34 +48,26 @@ def read_request(body: bytes | None, header: Callable[[str], str | None]) -> Req
         The facts that could be read; the headers' alone when the body is none of JSON.
     """
     try:
-        told = _BODY.decode(body or b"{}")
+        told = _form(body) if body is not None and body.startswith(b"--") else _BODY.decode(body or b"{}")
     except UNREADABLE:
-        told = _Body()
-    effort = _value(told.reasoning_effort) or object_of(_value(told.reasoning)).get("effort")
-    tokens = count_of(_value(told.max_completion_tokens))
+        told = {}
+    # From what is there, not by what could be: of some twenty fields a body holds three or four.
+    facts = {name: read(value_of(told[key])) for key, (name, read) in _FIELDS.items() if key in told}
+    if (tokens := count_of(_value(told, "max_completion_tokens"))) is not None:
+        facts["max_tokens"] = tokens
+    if "reasoning" in told or "reasoning_effort" in told:
+        effort = _value(told, "reasoning_effort") or object_of(_value(told, "reasoning")).get("effort")
+        facts["reasoning_level"] = text_of(effort)
+    if "response_format" in told or "modalities" in told:
+        facts["output_type"] = _output_type(_value(told, "response_format"), _value(told, "modalities"))
+    elif "text" in told:  # responses
+        facts["output_type"] = _output_type(object_of(_value(told, "text")).get("format"), None)
+    if facts.get("session_id") is None:
+        facts["session_id"] = text_of(header("x-session-id"))
     return Request(
-        model=text_of(_value(told.model)),
-        models=texts_of(_value(told.models)),
-        is_stream=_value(told.stream) is True,
-        preset=text_of(_value(told.preset)),
-        provider=_preferences(_value(told.provider)),
-        max_tokens=count_of(_value(told.max_tokens)) if tokens is None else tokens,
-        temperature=float_of(_value(told.temperature)),
-        top_p=float_of(_value(told.top_p)),
-        top_k=count_of(_value(told.top_k)),
-        frequency_penalty=float_of(_value(told.frequency_penalty)),
-        presence_penalty=float_of(_value(told.presence_penalty)),
-        seed=integer_of(_value(told.seed)),
-        choice_count=count_of(_value(told.n)),
-        stop_sequences=texts_of(_value(told.stop)),
-        output_type=_output_type(_value(told.response_format), _value(told.modalities)),
-        reasoning_level=text_of(effort),
-        service_tier=text_of(_value(told.service_tier)),
-        user=text_of(_value(told.user)),
-        session_id=text_of(_value(told.session_id)) or text_of(header("x-session-id")),
-        tool_names=_tool_names(_value(told.tools)),
         app_name=text_of(header("x-openrouter-title")) or text_of(header("x-title")),
         app_url=text_of(header("http-referer")),
+        **facts,  # type: ignore[arg-type]
     )
 
 
@@ -117,8 +85,28 @@ def key_fingerprint(authorization: str | None) -> str | None:
     return hashlib.sha256(words[0].encode("utf-8", "surrogateescape")).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def _value(raw: msgspec.Raw) -> object:
-    return value_of(raw) if raw else None
+def _value(told: Mapping[str, msgspec.Raw], key: str) -> object:
+    raw = told.get(key)
+    return None if raw is None else value_of(raw)
+
+
+def _is_true(value: object) -> bool:
+    return value is True
+
+
+def _form(body: bytes) -> dict[str, msgspec.Raw]:
+    """Read the short fields at either end of a multipart form; a file lies between them."""
+    ends = body[:FORM_BYTES] + body[max(FORM_BYTES, len(body) - FORM_BYTES) :]
+    found: dict[str, msgspec.Raw] = {}
+    for name, value in _FORM_FIELD.findall(ends):
+        word = value.decode("utf-8", "replace")
+        found[name.decode()] = msgspec.Raw(b"true" if word.lower() == "true" else msgspec.json.encode(word))
+    return found
+
+
+def _fallbacks(value: object) -> tuple[str, ...]:
+    """Read the models that messages name as objects."""
+    return texts_of([object_of(each).get("model") for each in items_of(value)])
 
 
 def _preferences(value: object) -> ProviderPreferences:
@@ -154,3 +142,30 @@ def _tool_names(value: object) -> frozenset[str] | None:
     told = (object_of(tool) for tool in tools)
     names = (text_of(object_of(tool.get("function")).get("name")) or text_of(tool.get("name")) for tool in told)
     return frozenset(name for name in names if name is not None)
+
+
+_FIELDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
+    "model": ("model", text_of),
+    "models": ("models", texts_of),
+    "stream": ("is_stream", _is_true),
+    "preset": ("preset", text_of),
+    "provider": ("provider", _preferences),
+    "max_tokens": ("max_tokens", count_of),
+    "temperature": ("temperature", float_of),
+    "top_p": ("top_p", float_of),
+    "top_k": ("top_k", count_of),
+    "frequency_penalty": ("frequency_penalty", float_of),
+    "presence_penalty": ("presence_penalty", float_of),
+    "seed": ("seed", integer_of),
+    "n": ("choice_count", count_of),
+    "stop": ("stop_sequences", texts_of),
+    # As responses and messages say it.
+    "max_output_tokens": ("max_tokens", count_of),
+    "stop_sequences": ("stop_sequences", texts_of),
+    "fallbacks": ("models", _fallbacks),
+    "service_tier": ("service_tier", text_of),
+    "user": ("user", text_of),
+    "session_id": ("session_id", text_of),
+    "tools": ("tool_names", _tool_names),
+}
+"""Body field → the fact it tells, and its reader. Facts told by two fields are not here."""
