@@ -193,9 +193,7 @@ class tags(_Scope):  # noqa: N801 -- reads as a verb: `with or_otel.tags(team="s
             self._values[name] = None if value is None else str(value)
 
     def _fresh(self) -> Self:
-        copy = type(self)()
-        copy._values = self._values
-        return copy
+        return type(self)(**self._values)
 
     def _context(self) -> otel_context.Context:
         merged = {**current_tags(), **self._values}

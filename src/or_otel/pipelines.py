@@ -75,9 +75,7 @@ def is_configured(environ: Mapping[str, str]) -> bool:
     """Whether the environment names somewhere to send to."""
     if any(environ.get(name) for name in ENDPOINTS):
         return True
-    return any(
-        set(_names(environ, f"OTEL_{signal}_EXPORTER")) - {"none"} for signal in ("TRACES", "METRICS", "LOGS")
-    )
+    return any(set(_names(environ, f"OTEL_{signal}_EXPORTER")) - {"none"} for signal in ("TRACES", "METRICS", "LOGS"))
 
 
 def build(
@@ -115,9 +113,7 @@ def build(
         for exporter in exporters["LOGS"]:
             processor = BatchLogRecordProcessor(exporter, schedule_delay_millis=SPAN_DELAY_MS)
             logger_provider.add_log_record_processor(processor)
-    return Pipelines(
-        tracer_provider=tracer_provider, meter_provider=meter_provider, logger_provider=logger_provider
-    )
+    return Pipelines(tracer_provider=tracer_provider, meter_provider=meter_provider, logger_provider=logger_provider)
 
 
 def flush_within(pipelines: Pipelines, timeout_s: float) -> bool:
