@@ -14,10 +14,20 @@ from typing import Any
 from or_otel.operations import operation
 from or_otel.sensors.patching import current_watch, wrap_method
 
+STAINLESS = (("SyncAPIClient", "request"), ("AsyncAPIClient", "request"))
+"""SDKs made by one generator: the retry loop is inside `request`."""
+SPEAKEASY = (("BaseSDK", "do_request"), ("BaseSDK", "do_request_async"))
+"""SDKs made by the other: every endpoint's method sends through these, and they retry."""
+
 METHODS: dict[str, tuple[tuple[str, str], ...]] = {
-    "openai._base_client": (("SyncAPIClient", "request"), ("AsyncAPIClient", "request")),
+    "openai._base_client": STAINLESS,  # 1.x to 3.x
+    "anthropic._base_client": STAINLESS,
+    "groq._base_client": STAINLESS,
+    "openrouter.basesdk": SPEAKEASY,
+    "mistralai.basesdk": SPEAKEASY,  # 1.x
+    "mistralai.client.basesdk": SPEAKEASY,  # from 2.x
 }
-"""Module → (class, method). openai 1.x to 3.x: the retry loop is inside `request`."""
+"""Module → (class, method)."""
 
 
 def install(module: ModuleType) -> None:
