@@ -136,6 +136,52 @@ def test_a_meter_provider_whose_processes_look_alike_is_warned_of_once(bare):
     assert "service.instance.id" in line
 
 
+def test_a_reader_that_exports_deltas_is_told_of(bare):
+    _, err = bare.run(
+        """
+        import or_otel
+        from opentelemetry import metrics
+        from opentelemetry.sdk.metrics import Counter, MeterProvider
+        from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+        from opentelemetry.sdk.resources import Resource
+        reader = InMemoryMetricReader(preferred_temporality={Counter: AggregationTemporality.DELTA})
+        metrics.set_meter_provider(MeterProvider([reader], Resource({"service.instance.id": "1"})))
+        or_otel.instrument()
+        call()
+        call()
+        """
+    )
+
+    (line,) = [line for line in err.splitlines() if "or-otel" in line]
+    assert "deltas" in line
+    assert "CUMULATIVE" in line
+
+
+def test_a_prometheus_reader_in_a_forked_worker_is_told_of(bare):
+    _, err = bare.run(
+        """
+        import sys
+        import or_otel
+        from opentelemetry import metrics
+        from opentelemetry.exporter.prometheus import PrometheusMetricReader
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.resources import Resource
+        provider = MeterProvider([PrometheusMetricReader()], Resource({"service.instance.id": "1"}))
+        metrics.set_meter_provider(provider)
+        or_otel.instrument()
+        call()
+        if os.fork() == 0:
+            call()
+            sys.exit(0)
+        os.wait()
+        """
+    )
+
+    (line,) = [line for line in err.splitlines() if "or-otel" in line]
+    assert "one port per worker" in line
+
+
+
 @pytest.mark.parametrize("off", [{"OR_OTEL_ENABLED": "false"}, {"OTEL_SDK_DISABLED": "true"}], ids=str)
 def test_switched_off_nothing_at_all_is_touched(bare, sink, off):
     out, err = bare.run(

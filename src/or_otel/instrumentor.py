@@ -72,6 +72,7 @@ class _Process:
         are_pipelines_global: Whether they became the global providers, which cannot be undone.
         journal: The ledger's writer; None when the ledger is off.
         receipt_pid: The process that prints a receipt at its end; 0 for none.
+        pid: The process that was instrumented; its forked children have others.
         is_fork_armed: Whether the hook is registered, which cannot be undone.
     """
 
@@ -85,12 +86,14 @@ class _Process:
         self.are_pipelines_global = False
         self.journal: Journal | None = None
         self.receipt_pid = 0
+        self.pid = 0
         self.is_fork_armed = False
 
     def activate(self, settings: Settings, providers: dict[str, Any]) -> None:
         """Make emitters and recorder, and patch."""
         self.settings = settings
         self.providers = providers
+        self.pid = os.getpid()
         content = None
         if settings.content != "NO_CONTENT":
             content = ContentRules(limit_bytes=settings.content_limit_bytes, redact=settings.redact)
@@ -169,7 +172,7 @@ class _Process:
             if self.settings is not None:
                 self.recorder.emitters = self._emitters(self.settings)
         elif self.build is None and self.settings is not None:
-            _tell_about_foreign_providers(self.providers, self.settings)
+            _tell_about_foreign_providers(self.providers, self.settings, is_forked=os.getpid() != self.pid)
 
     def use(self, pipelines: Pipelines) -> None:
         """Send through pipelines of our own from now on."""
@@ -320,32 +323,38 @@ def _start(*, are_global: bool, meter_readers: tuple[Any, ...] = (), **options: 
         return
     if settings.ledger is None and "ledger" not in options and "OR_OTEL_LEDGER" not in os.environ:
         options["ledger"] = ""
-    from or_otel.pipelines import build, is_configured  # noqa: PLC0415 -- instrument() works without the SDK
+    from or_otel.pipelines import is_configured  # noqa: PLC0415 -- instrument() works without the SDK
 
     has_stack = is_configured(os.environ) or bool(meter_readers)
     has_providers = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     if has_stack and not (are_global and has_providers):
-        first = [meter_readers]
-
-        def build_once_with_readers() -> Pipelines:
-            # A reader belongs to one provider; a forked child gets the exporters of the environment only.
-            readers = first.pop() if first else ()
-            return build(os.environ, readers=tuple(readers))
-
-        try:
-            _process.use(build_once_with_readers())
-        except ValueError as error:
-            logger.error("or-otel: %s; nothing is exported", error)  # noqa: TRY400 -- the sentence says it all
-        else:
-            _process.build = build_once_with_readers
-            _process.arm_exit()
-            if are_global:
-                _make_global(_process.pipelines)
+        _build(meter_readers, are_global=are_global)
     elif not has_stack and are_global:
         _process.receipt_pid = os.getpid()
     if _process.build is not None:
         options.update(_process.providers)
     OpenRouterInstrumentor().instrument(**options)
+
+
+def _build(meter_readers: tuple[Any, ...], *, are_global: bool) -> None:
+    """Build our own pipelines, and keep how, for forked children."""
+    from or_otel.pipelines import build  # noqa: PLC0415 -- instrument() works without the SDK
+
+    first = [meter_readers]
+
+    def build_again() -> Pipelines:
+        # A reader belongs to one provider; a forked child gets the exporters of the environment only.
+        return build(os.environ, readers=tuple(first.pop() if first else ()))
+
+    try:
+        _process.use(build_again())
+    except ValueError as error:
+        logger.error("or-otel: %s; nothing is exported", error)  # noqa: TRY400 -- the sentence says it all
+        return
+    _process.build = build_again
+    _process.arm_exit()
+    if are_global:
+        _make_global(_process.pipelines)
 
 
 def is_on() -> bool:
@@ -360,7 +369,8 @@ def flush(timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
         timeout_s: After this the rest is left to the background; never raises.
 
     Returns:
-        True when everything was handed over.
+        True when everything was handed to the exporters in time. The SDK does not tell whether
+        the collector behind an exporter took it; it logs when it did not.
     """
     return _process.flush(timeout_s)
 
@@ -398,7 +408,7 @@ def _make_global(pipelines: Pipelines | None) -> None:
         metrics.set_meter_provider(pipelines.meter_provider)
 
 
-def _tell_about_foreign_providers(providers: dict[str, Any], settings: Settings) -> None:
+def _tell_about_foreign_providers(providers: dict[str, Any], settings: Settings, *, is_forked: bool) -> None:
     """Say once what will not work, where the user can mend it."""
     tracer_provider = providers.get("tracer_provider") or trace.get_tracer_provider()
     meter_provider = providers.get("meter_provider") or metrics.get_meter_provider()
@@ -409,12 +419,25 @@ def _tell_about_foreign_providers(providers: dict[str, Any], settings: Settings)
             "or-otel: no OpenTelemetry provider is set up, so nothing is exported: call or_otel.start() instead of "
             "instrument(), or set up the OpenTelemetry SDK, or start the program with opentelemetry-instrument"
         )
-    resource = getattr(getattr(meter_provider, "_sdk_config", None), "resource", None)
+    config = getattr(meter_provider, "_sdk_config", None)  # private: where it is missing, nothing is told
+    resource = getattr(config, "resource", None)
     if has_meter and resource is not None and "service.instance.id" not in resource.attributes:
         logger.warning(
             "or-otel: the meter provider's resource has no service.instance.id: processes overwrite one another's "
             "counters; give every process a random one"
         )
+    # The readers moved from the configuration to the provider in the SDK's 1.4x.
+    for reader in getattr(meter_provider, "_metric_readers", None) or getattr(config, "metric_readers", ()):
+        if is_forked and type(reader).__name__ == "PrometheusMetricReader":
+            logger.warning(
+                "or-otel: a Prometheus reader in a forked worker: each scrape reaches one worker only; push by OTLP, "
+                "or use one port per worker"
+            )
+        if any(kind.name == "DELTA" for kind in getattr(reader, "_instrument_class_temporality", {}).values()):
+            logger.warning(
+                "or-otel: a metric reader exports deltas, which Prometheus drops: unset "
+                "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, or set it to CUMULATIVE"
+            )
 
 
 def _flush_foreign(providers: dict[str, Any], timeout_s: float) -> bool:

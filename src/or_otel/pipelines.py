@@ -56,7 +56,7 @@ class Pipelines:
     logger_provider: LoggerProvider | None = None
 
     def flush(self, timeout_s: float) -> bool:
-        """Export what is waiting, money first; on this thread. False when time ran out or nobody took it.
+        """Export what is waiting, money first; on this thread. False when time ran out.
 
         A signal whose turn comes after the deadline is left out: its endpoint is most likely as dead as the first.
         """

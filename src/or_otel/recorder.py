@@ -47,6 +47,7 @@ NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "Unsupp
 REFUSED_STATUS = 300
 """From this status on nobody served: "failed attempts are free" (OpenRouter, "Provider selection")."""
 ERROR_STATUS = 400
+MAX_ENDPOINTS = 256
 
 _ids = random.Random()  # noqa: S311 -- ids, no secrets
 """Our own, seeded by the system: a host that seeds the shared one would repeat ids, and the ledger would lose calls."""
@@ -100,12 +101,19 @@ class Recorder:
         self._on_first_call = on_first_call
         self._pid_of_first_call = 0
         self._numbers = itertools.count()
+        # A program asks the same few addresses again and again.
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
 
     @guarded("recorder.endpoint")
     def endpoint(self, method: str, url: str) -> Endpoint | None:
         """Say where a request goes, or None when it is not ours."""
-        endpoint = self.hosts.endpoint(method, url)
-        return None if endpoint is None or is_suppressed() else endpoint
+        known = self._endpoints.get((method, url))
+        endpoint = known or self.hosts.endpoint(method, url)
+        if endpoint is None or is_suppressed():
+            return None
+        if known is None and len(self._endpoints) < MAX_ENDPOINTS:
+            self._endpoints[method, url] = endpoint
+        return endpoint
 
     def open(self, request: RequestSeen) -> _Exchange:
         """Begin to watch a request that is ours."""
@@ -117,13 +125,18 @@ class Recorder:
         facts = read_request(request.body(), request.header)
         operation = current_operation() or Operation()
         call = operation.opened(functools.partial(_Call, self))
-        if not isinstance(call, _Call):
-            raise TypeError(f"an operation held a foreign call: {type(call).__qualname__}")
-        call.begin(request, facts, self._key_names)
-        exchange = _Exchange(self, call, operation, request, facts, next(self._numbers))
-        call.exchanges.append(exchange)
-        self.open_exchanges[exchange.number] = exchange
-        return exchange
+        exchange = None
+        try:
+            if not isinstance(call, _Call):
+                raise TypeError(f"an operation held a foreign call: {type(call).__qualname__}")
+            call.begin(request, facts, self._key_names)
+            exchange = _Exchange(self, call, operation, request, facts, next(self._numbers))
+            call.exchanges.append(exchange)
+            self.open_exchanges[exchange.number] = exchange
+            return exchange
+        finally:
+            if exchange is None:  # a fault of ours: the operation must not wait for an exchange that nobody closes
+                operation.closed()
 
     def headers_for(self, endpoint: Endpoint) -> Mapping[str, str]:
         """Give the headers to add where the caller did not set them."""
@@ -457,7 +470,7 @@ class _Exchange:
             self._operation.closed()
 
 
-def _judged(
+def _judged(  # noqa: PLR0911 -- one line a rule, the first that applies
     answer: Answer, status: int | None, error: type[BaseException] | None, *, is_whole: bool, is_blind: bool
 ) -> tuple[Outcome, Answer]:
     """Say how an exchange ended, and complete its failure."""

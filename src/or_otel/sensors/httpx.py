@@ -24,9 +24,8 @@ MODULES = ("httpx", "httpx2")
 
 def install(module: ModuleType) -> None:
     """Patch one of `MODULES`."""
-    tees = _tees(module)
-    wrap_method(module.Client, "send", functools.partial(_send, module, tees[0]))
-    wrap_method(module.AsyncClient, "send", functools.partial(_send_async, module, tees[1]))
+    wrap_method(module.Client, "send", functools.partial(_send, module, _tee(module)))
+    wrap_method(module.AsyncClient, "send", functools.partial(_send_async, module, _async_tee(module)))
 
 
 def _send(
@@ -80,7 +79,7 @@ def _opened(module: ModuleType, args: tuple[Any, ...], kwargs: dict[str, Any]) -
         return None
     seen = RequestSeen(
         endpoint=endpoint,
-        header=request.headers.get,
+        header=_header_of(request.headers),
         body=functools.partial(_body, module, request),
         at_s=time.perf_counter(),
         wall_s=time.time(),
@@ -89,6 +88,12 @@ def _opened(module: ModuleType, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     for name, value in exchange.headers.items():
         request.headers.setdefault(name, value)
     return exchange
+
+
+def _header_of(headers: Any) -> Callable[[str], str | None]:
+    """Give a look-up of lower-case names. The library's own walks all headers each time, and we ask for ten."""
+    found = dict(headers.items())  # lower-case names, repeated headers joined
+    return found.get
 
 
 def _body(module: ModuleType, request: Any) -> bytes | None:
@@ -101,7 +106,7 @@ def _body(module: ModuleType, request: Any) -> bytes | None:
 
 @guarded("sensors.httpx.observe")
 def _observe(module: ModuleType, tee: type, response: Any, exchange: Exchange) -> None:
-    exchange.answered(response.status_code, response.headers.get, time.perf_counter())
+    exchange.answered(response.status_code, _header_of(response.headers), time.perf_counter())
     try:
         content = response.content
     except module.ResponseNotRead:
@@ -110,9 +115,8 @@ def _observe(module: ModuleType, tee: type, response: Any, exchange: Exchange) -
         exchange.loaded(content, time.perf_counter())
 
 
-@functools.cache
-def _tees(module: ModuleType) -> tuple[type, type]:
-    """Make the two stream classes of one library: it checks that a stream is an instance of its own."""
+def _tee(module: ModuleType) -> type:
+    """Make the stream class of one library: it checks that a stream is an instance of its own."""
 
     class Tee(_Tee, module.SyncByteStream):  # type: ignore[misc, name-defined]
         """A response's byte stream whose bytes are shown to an exchange as they pass."""
@@ -137,8 +141,14 @@ def _tees(module: ModuleType) -> tuple[type, type]:
             finally:
                 self._closed()
 
+    return Tee
+
+
+def _async_tee(module: ModuleType) -> type:
+    """The same for asynchronous clients."""
+
     class AsyncTee(_Tee, module.AsyncByteStream):  # type: ignore[misc, name-defined]
-        """The same for asynchronous clients."""
+        """An asynchronous byte stream whose bytes are shown to an exchange as they pass."""
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             exchange = self._exchange
@@ -165,9 +175,7 @@ def _tees(module: ModuleType) -> tuple[type, type]:
             finally:
                 self._closed()
 
-    for made in (Tee, AsyncTee):
-        made.__module__ = __name__
-    return Tee, AsyncTee
+    return AsyncTee
 
 
 class _Tee:
