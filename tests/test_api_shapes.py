@@ -369,6 +369,28 @@ def test_content_is_recorded_in_every_shape_where_it_is_wanted(openrouter, telem
     assert text.output_messages.count("The user asks for a capital.") == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/responses", {"model": HAIKU, "instructions": "Be short", "input": "Hello there"}),
+        (
+            "/responses",
+            {"model": HAIKU, "instructions": "Be short", "input": [{"role": "user", "content": "Hello there"}]},
+        ),
+        ("/messages", {**MESSAGE, "system": [{"type": "text", "text": "Be short"}]}),
+    ],
+)
+def test_what_was_asked_is_recorded_in_every_shape_where_it_is_wanted(openrouter, telemetry, ask, path, body):
+    or_otel.instrument(**telemetry.providers, hosts={_host(openrouter): "openrouter"}, content="SPAN_ONLY")
+
+    with or_otel.capture() as calls:
+        ask(path, **body)
+
+    (record,) = calls
+    assert record.system_instructions == '[{"type": "text", "content": "Be short"}]'
+    assert record.input_messages == '[{"role": "user", "parts": [{"type": "text", "content": "Hello there"}]}]'
+
+
 def test_a_server_without_money_still_tells_tokens(openrouter, telemetry, ask):
     usage = {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
     openrouter.script(Scenario(body={"id": "resp_1", "object": "response", "status": "completed", "usage": usage}))

@@ -181,7 +181,6 @@ def test_a_prometheus_reader_in_a_forked_worker_is_told_of(bare):
     assert "one port per worker" in line
 
 
-
 @pytest.mark.parametrize("off", [{"OR_OTEL_ENABLED": "false"}, {"OTEL_SDK_DISABLED": "true"}], ids=str)
 def test_switched_off_nothing_at_all_is_touched(bare, sink, off):
     out, err = bare.run(

@@ -301,3 +301,39 @@ def test_a_request_is_read_field_by_field():
 def test_a_key_has_one_fingerprint_however_it_is_sent():
     assert key_fingerprint("Bearer abc") == key_fingerprint("bearer  abc ") == key_fingerprint("abc") == "ba7816bf8f01"
     assert key_fingerprint(None) is key_fingerprint("Bearer ") is None
+
+
+def test_responses_and_messages_name_their_limits_in_their_own_words():
+    body = {"max_output_tokens": 9, "stop_sequences": ["a"], "fallbacks": [{"model": "c/d"}, 1]}
+    body["text"] = {"format": {"type": "json_schema"}}
+
+    request = read_request(json.dumps(body).encode(), {}.get)
+
+    assert request == Request(max_tokens=9, stop_sequences=("a",), models=("c/d",), output_type="json")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_form_tells_its_model_and_its_file_is_passed_over(is_first):
+    field = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    fields = field % (b"model", b"a/b") + field % (b"stream", b"True")
+    file = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + bytes(100_000) + b"\r\n"
+
+    body = fields + file if is_first else file + fields
+
+    assert read_request(body + b"--b--\r\n", {}.get) == Request(model="a/b", is_stream=True)
+
+
+def test_a_form_without_readable_fields_asks_for_nothing_known():
+    assert read_request(b"--b\r\n\r\n\xff", {}.get) == Request()
+
+
+def test_the_text_of_a_legacy_completion_is_content():
+    reader = _reader(limit=100)
+    reader.feed(_event(id="gen-1", choices=[{"index": 0, "text": ""}]))
+    assert not reader.has_content
+
+    reader.feed(_event(choices=[{"index": 0, "text": "Hi", "finish_reason": "stop"}]))
+
+    assert reader.has_content
+    assert reader.answer().finish_reasons == ("stop",)
+    assert reader.output_messages() == [{"role": "assistant", "parts": [{"type": "text", "content": "Hi"}]}]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import ModuleType
@@ -18,7 +19,7 @@ from typing import Any
 
 import wrapt
 
-from or_otel.exchange import Watch
+from or_otel.exchange import Exchange, Watch
 from or_otel.guard import guarded, wall
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
@@ -89,6 +90,32 @@ def wrap_method(owner: type | None, name: str, wrapper: Wrapper) -> None:
 def is_collecting() -> bool:
     """Whether this thread runs a garbage collection now: code we call may hold locks below us on the stack."""
     return getattr(_collecting, "now", False)
+
+
+class Tee(wrapt.ObjectProxy):  # type: ignore[misc, name-defined, unused-ignore]
+    """Stands in for a body of the host's: looks and acts like it, type included, and shows an exchange what is read.
+
+    For libraries whose bodies are read by many methods; a subclass overrides those that read.
+    """
+
+    def __init__(self, inner: Any, exchange: Exchange) -> None:
+        super().__init__(inner)
+        self._self_exchange = exchange
+
+    def __del__(self) -> None:
+        self._self_exchange.abandoned(time.perf_counter())
+
+    def _tell_closed(self) -> None:
+        now = time.perf_counter()
+        if is_collecting():
+            self._self_exchange.abandoned(now)
+        else:
+            self._self_exchange.closed(now)
+
+
+def of_decoded(header: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    """Give the headers of a body whose bytes the library decodes before anybody reads them."""
+    return lambda name: None if name.lower() == "content-encoding" else header(name)
 
 
 def _on_import(module: ModuleType) -> None:

@@ -269,7 +269,9 @@ def _messages_tokens(answer: Answer) -> dict[str, object]:
         "cache_read_input_tokens": read,
         "output_tokens": usage.output_tokens or 0,
         "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens or 0},
-        "server_tool_use": {"web_search_requests": usage.web_searches} if usage.web_searches else None,
+        "server_tool_use": {"web_search_requests": usage.web_searches, "web_fetch_requests": 0}
+        if usage.web_searches
+        else None,
     }
 
 

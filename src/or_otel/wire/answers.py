@@ -7,6 +7,7 @@ Nothing of a payload is kept, except content where capture is on.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -40,7 +41,7 @@ _CONTENT_KEYS = (
 )
 
 
-class AnswerFacts:
+class AnswerFacts(ABC):
     """What is known so far of one answer; a shape adds `read`.
 
     Attributes:
@@ -99,9 +100,9 @@ class AnswerFacts:
                     return True
         return False
 
+    @abstractmethod
     def read(self, data: bytes) -> bool:
         """Take one JSON object: a stream's payload or a whole body; False when it is none."""
-        raise NotImplementedError
 
     def answer(self, *, is_complete: bool) -> Answer:
         """Give the facts so far."""

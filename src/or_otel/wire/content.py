@@ -20,7 +20,13 @@ Message = dict[str, object]
 
 
 class _Input(msgspec.Struct):
+    """Where the APIs keep what they are told: `messages`, `input` or `prompt`, and `system` or `instructions`."""
+
     messages: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
+    system: msgspec.Raw = msgspec.Raw()
+    instructions: msgspec.Raw = msgspec.Raw()
 
 
 _INPUT = msgspec.json.Decoder(_Input)
@@ -125,18 +131,22 @@ def read_input(body: bytes, limit_bytes: int) -> tuple[list[Message] | None, lis
         history, and the conventions want them left there: the former is None.
     """
     try:
-        told = items_of(value_of(_INPUT.decode(body).messages))
+        told = _INPUT.decode(body)
     except UNREADABLE:
         return None, None
     budget = _Budget(limit_bytes)
+    system = list(_parts(value_of(told.system) or value_of(told.instructions), budget))
+    given = value_of(told.messages) or value_of(told.input) or value_of(told.prompt)
+    if isinstance(given, str):
+        given = [{"content": given}]
     messages: list[Message] = []
-    for item in told[:MAX_MESSAGES]:
+    for item in items_of(given)[:MAX_MESSAGES]:
         if budget.left <= 0:
             break
-        message = object_of(item)
+        message = {"content": item} if isinstance(item, str) else object_of(item)
         if message:
             messages.append(_input_message(message, budget))
-    return None, messages or None
+    return system or None, messages or None
 
 
 def _input_message(message: Mapping[str, object], budget: _Budget) -> Message:

@@ -15,7 +15,7 @@ import msgspec
 
 from or_otel.facts import Answer, Usage
 from or_otel.wire.answers import ABSENT, ALWAYS, AnswerFacts
-from or_otel.wire.fields import UNREADABLE, count_of, items_of, object_of, text_of, value_of
+from or_otel.wire.fields import UNREADABLE, count_of, object_of, text_of, value_of
 
 MAX_BLOCKS = 1024
 """Blocks beyond it are not told apart: an index is a number the server chose."""
@@ -62,12 +62,26 @@ class _Told(msgspec.Struct):
     openrouter_metadata: msgspec.Raw = ABSENT
 
 
+class _Block(msgspec.Struct):
+    """A block of content, whole or as it begins."""
+
+    type: msgspec.Raw = ABSENT
+    id: msgspec.Raw = ABSENT
+    name: msgspec.Raw = ABSENT
+    text: msgspec.Raw = ABSENT
+    thinking: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
+
+
 _TOLD = msgspec.json.Decoder(_Told, strict=False)
+_BLOCK = msgspec.json.Decoder(_Block, strict=False)
+_BLOCKS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class MessagesFacts(AnswerFacts):
     """What is known so far of one message."""
 
+    _has_events = False
     _told_usage: Mapping[str, object] = {}
     _is_counted_to_the_end = False
     _tool_blocks: frozenset[int] = frozenset()
@@ -87,14 +101,15 @@ class MessagesFacts(AnswerFacts):
             with suppress(*UNREADABLE):
                 self._read_message(_TOLD.decode(told.message), is_whole=False)
         elif kind == "content_block_start":
-            self._begin_block(_index(told), object_of(value_of(told.content_block)))
+            self._begin_block(_index(told), told.content_block)
         elif kind == "content_block_delta":
             self._continue_block(_index(told), object_of(value_of(told.delta)))
         elif kind == "message_delta":
             self._stopped(object_of(value_of(told.delta)).get("stop_reason"))
             self._read_usage(told, is_last=True)
-        elif kind in {None, "message"}:
+        elif kind == "message" or (kind is None and not self._has_events):
             self._read_message(told, is_whole=True)
+        self._has_events = self._has_events or kind is not None
         self.is_terminal = self.is_terminal or kind in _TERMINAL
         return True
 
@@ -108,8 +123,9 @@ class MessagesFacts(AnswerFacts):
     def _read_message(self, told: _Told, *, is_whole: bool) -> None:
         self._named(told.id, told.model, told.provider)
         self._has_choices = self._has_choices or bool(told.content)
-        for index, block in enumerate(map(object_of, items_of(value_of(told.content)))):
-            self._begin_block(index, block)
+        with suppress(*UNREADABLE):
+            for index, block in enumerate(_BLOCKS.decode(told.content)):
+                self._begin_block(index, block)
         self._stopped(value_of(told.stop_reason))
         self._read_usage(told, is_last=is_whole)
 
@@ -142,18 +158,20 @@ class MessagesFacts(AnswerFacts):
             self._native_finish_reason = self._native_finish_reason or native
             self._ended(0, _FINISH_REASONS.get(native, native))
 
-    def _begin_block(self, index: int, block: Mapping[str, object]) -> None:
-        kind = block.get("type")
-        if kind == "tool_use":
-            if len(self._tool_blocks) < MAX_BLOCKS:
-                self._tool_blocks |= {index}
-            given = block.get("input")
-            # Empty where a stream begins: the pieces follow.
-            arguments = msgspec.json.encode(given).decode() if given else None
-            function = {"name": block.get("name"), "arguments": arguments}
-            self._said(0, {"tool_calls": [{"index": index, "id": block.get("id"), "function": function}]})
-        else:
-            self._said(0, {"content": block.get("text"), "reasoning": block.get("thinking")})
+    def _begin_block(self, index: int, raw: msgspec.Raw) -> None:
+        try:
+            block = _BLOCK.decode(raw)
+        except UNREADABLE:
+            return
+        if value_of(block.type) != "tool_use":
+            self._said(0, {"content": value_of(block.text), "reasoning": value_of(block.thinking)})
+            return
+        if len(self._tool_blocks) < MAX_BLOCKS:
+            self._tool_blocks |= {index}
+        # Empty where a stream begins: the pieces follow.
+        arguments = bytes(block.input).decode("utf-8", "replace") if value_of(block.input) else None
+        function = {"name": value_of(block.name), "arguments": arguments}
+        self._said(0, {"tool_calls": [{"index": index, "id": value_of(block.id), "function": function}]})
 
     def _continue_block(self, index: int, delta: Mapping[str, object]) -> None:
         piece = delta.get("partial_json")

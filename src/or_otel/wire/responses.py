@@ -38,7 +38,15 @@ _TEXTS: Mapping[str, str] = {
 """Events that bring content → which kind; the later ones only count as content."""
 _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 """Why an answer is incomplete, in the words of chat."""
-_NEEDLES = (*ALWAYS, b'"response"', b'"item"', b"function_call_arguments", b'error"', b'"openrouter_metadata"')
+_NEEDLES = (
+    *ALWAYS,
+    *(b'"%s"' % name.encode() for name in sorted(_TERMINAL)),
+    b'"response"',
+    b'"item"',
+    b"function_call_arguments",
+    b'"error"',
+    b'"openrouter_metadata"',
+)
 """What no event of mere text, reasoning or refusal holds."""
 
 
@@ -70,6 +78,7 @@ _TOLD = msgspec.json.Decoder(_Told, strict=False)
 class ResponsesFacts(AnswerFacts):
     """What is known so far of one response."""
 
+    _has_events = False
     _has_pieces = False
     _has_arguments: frozenset[int] = frozenset()
 
@@ -86,7 +95,8 @@ class ResponsesFacts(AnswerFacts):
             with suppress(*UNREADABLE):
                 self._read_whole(_TOLD.decode(told.response))
         elif kind is None:
-            self._read_whole(told)
+            # Among events, what has no name is none: it can only be an error.
+            self._read_whole(told if not self._has_events else _Told(error=told.error, error_type=told.error_type))
         elif kind in _ITEMS:
             self._read_item(_index(told), object_of(value_of(told.item)))
         elif kind == _ARGUMENTS:
@@ -97,6 +107,7 @@ class ResponsesFacts(AnswerFacts):
         elif kind in _ERRORS:
             # OpenAI's event is the error itself, others hold one.
             self._failed(value_of(told.error) or value_of(data), value_of(told.error_type))
+        self._has_events = self._has_events or kind is not None
         self.is_terminal = self.is_terminal or kind in _TERMINAL
         return True
 
@@ -128,7 +139,7 @@ class ResponsesFacts(AnswerFacts):
             self._ended(0, "error" if status == "failed" else status)
 
     def _read_whole_item(self, index: int, item: Mapping[str, object]) -> None:
-        kind = item.get("type")
+        kind = text_of(item.get("type"))
         if kind == "message":
             for part in map(object_of, items_of(item.get("content"))):
                 self._said(0, {"content": part.get("text"), "refusal": part.get("refusal")})
@@ -141,7 +152,7 @@ class ResponsesFacts(AnswerFacts):
     def _read_item(self, index: int, item: Mapping[str, object]) -> None:
         """Take an item as it begins or as it ended; arguments that came in pieces are not taken again."""
         self._has_pieces = True
-        kind = item.get("type")
+        kind = text_of(item.get("type"))
         if kind not in {"function_call", "custom_tool_call"}:
             return
         # The input of a custom tool is free text: nothing to check.
