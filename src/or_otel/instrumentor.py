@@ -427,7 +427,7 @@ def _tell_about_foreign_providers(providers: dict[str, Any], settings: Settings,
             "counters; give every process a random one"
         )
     # The readers moved from the configuration to the provider in the SDK's 1.4x.
-    for reader in getattr(meter_provider, "_metric_readers", None) or getattr(config, "metric_readers", ()):
+    for reader in getattr(meter_provider, "_metric_readers", None) or getattr(config, "metric_readers", None) or ():
         if is_forked and type(reader).__name__ == "PrometheusMetricReader":
             logger.warning(
                 "or-otel: a Prometheus reader in a forked worker: each scrape reaches one worker only; push by OTLP, "
