@@ -121,3 +121,27 @@ def test_a_response_left_early_is_billed_for_what_was_sent(server, ask):
     (entry,) = server.book.entries
     assert (entry.is_cancelled, entry.api) == (True, "responses")
     assert 0 <= entry.usage.output_tokens < 10
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/responses", "/messages", "/completions", "/embeddings", "/rerank", "/images", "/audio/speech"],
+)
+def test_a_request_without_its_input_is_refused(ask, path):
+    answer = ask.post(path, model="openai/gpt-5-mini")
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "last"), [("/responses", "response.failed"), ("/messages", "error"), ("/chat/completions", "error")]
+)
+def test_a_staged_break_ends_a_stream_in_the_way_of_its_api(ask, path, last):
+    body = {"model": "openai/gpt-5-mini", "input": "Hi", "messages": [{"role": "user", "content": "Hi"}]}
+
+    text = ask.post(path, **body, stream=True, headers={"X-Simulator": "break 2"}).text
+
+    assert f'"{last}"' in text
+    assert "response.completed" not in text
+    assert ask.server.book.total() == 0
