@@ -1,0 +1,109 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from or_otel.cli import main
+from or_otel.doctor.live import PROMPT
+from or_otel.simulator.account import BROKE_KEY, SEARCH_KEY
+
+
+@pytest.fixture
+def doctor(tmp_path, monkeypatch):
+    for name in ("OPENROUTER_API_KEY", "OR_OTEL_BASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OR_OTEL_LEDGER"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*args, **environ):
+        return CliRunner().invoke(main, ["doctor", "--ledger", str(tmp_path / "ledger"), *args], env=environ)
+
+    return run
+
+
+def test_a_machine_in_order_exits_with_0(doctor):
+    answer = doctor()
+
+    assert answer.exit_code == 0, answer.output
+    assert "0 failed" in answer.output
+    assert "OPENROUTER_API_KEY" in answer.output
+
+
+def test_a_failure_exits_with_1_and_says_what_would_be_right(doctor):
+    answer = doctor(OTEL_EXPORTER_OTLP_ENDPOINT="nowhere")
+
+    assert answer.exit_code == 1
+    assert "→ OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318" in answer.output
+
+
+def test_without_a_flag_nothing_is_asked(doctor, openrouter):
+    answer = doctor(OPENROUTER_API_KEY=SEARCH_KEY, OR_OTEL_BASE_URL=openrouter.base_url)
+
+    assert answer.exit_code == 0
+    assert "fingerprint dbffae3131ee" in answer.output
+    assert openrouter.requests == ()
+
+
+def test_the_key_is_asked_without_a_call(doctor, openrouter):
+    answer = doctor("--key", OPENROUTER_API_KEY=SEARCH_KEY, OR_OTEL_BASE_URL=f"{openrouter.base_url}/")
+
+    assert answer.exit_code == 0, answer.output
+    assert [request.path for request in openrouter.requests] == ["/api/v1/key"]
+
+
+def test_the_live_call_shows_which_fields_came_and_nothing_secret(doctor, openrouter):
+    answer = doctor("--live", OPENROUTER_API_KEY=SEARCH_KEY, OR_OTEL_BASE_URL=openrouter.base_url)
+
+    assert answer.exit_code == 0, answer.output
+    assert "came: attempt," in answer.output
+    assert "answer and generation record agree" in answer.output
+    assert SEARCH_KEY not in answer.output
+    assert PROMPT not in answer.output
+
+
+def test_json_holds_every_check_with_its_fields(doctor, openrouter):
+    answer = doctor("--live", "--json", OPENROUTER_API_KEY=SEARCH_KEY, OR_OTEL_BASE_URL=openrouter.base_url)
+
+    told = json.loads(answer.output)
+    chat = next(check for check in told["checks"] if check["name"] == "chat answer")
+    assert told["failed"] == 0
+    assert "usage.cost" in chat["came"]
+    assert chat["lacked"] == chat["new"] == []
+
+
+def test_a_key_that_is_refused_exits_with_1(doctor, openrouter):
+    answer = doctor("--live", OPENROUTER_API_KEY=BROKE_KEY, OR_OTEL_BASE_URL=openrouter.base_url)
+
+    assert answer.exit_code == 1
+    assert "add credits" in answer.output
+
+
+@pytest.mark.parametrize("flag", ["--key", "--live"])
+def test_what_needs_a_key_fails_without_one(doctor, flag):
+    answer = doctor(flag)
+
+    assert answer.exit_code == 1
+    assert "export OPENROUTER_API_KEY=" in answer.output
+
+
+def test_a_base_url_that_is_none_fails(doctor):
+    answer = doctor("--key", OPENROUTER_API_KEY="k", OR_OTEL_BASE_URL="openrouter.ai")
+
+    assert answer.exit_code == 1
+    assert "OR_OTEL_BASE_URL=https://openrouter.ai/api/v1" in answer.output
+
+
+def test_looking_around_imports_no_client():
+    code = "import sys; from or_otel.cli import main; main(['doctor'], standalone_mode=False)\n"
+    seen = (
+        "\nimport sys; print([name for name in ('openai', 'openrouter', 'requests', 'aiohttp') if name in sys.modules])"
+    )
+
+    answer = subprocess.run(
+        [sys.executable, "-c", f"try:\n    {code.strip()}\nexcept SystemExit: pass{seen}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert answer.stdout.splitlines()[-1] == "[]"
