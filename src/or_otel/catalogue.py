@@ -30,13 +30,14 @@ RUN_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 
 TAGS = semconv.OPENROUTER_TAG_PREFIX + "*"
 """Stands for the attribution tags that are let onto metrics (`metric_tags`, default team and feature)."""
 
-_HISTOGRAM = (
+HISTOGRAM_NAMES = (
     semconv.GEN_AI_OPERATION_NAME,
     semconv.GEN_AI_PROVIDER_NAME,
     semconv.GEN_AI_REQUEST_MODEL,
     semconv.OPENROUTER_PROVIDER_NAME,
 )
-_COUNTER = (
+"""What every histogram of calls carries."""
+COUNTER_NAMES = (
     semconv.GEN_AI_OPERATION_NAME,
     semconv.GEN_AI_PROVIDER_NAME,
     semconv.GEN_AI_REQUEST_MODEL,
@@ -46,8 +47,9 @@ _COUNTER = (
     semconv.OPENROUTER_KEY_NAME,
     semconv.OPENROUTER_APP_NAME,
     semconv.DEPLOYMENT_ENVIRONMENT_NAME,
-    TAGS,
 )
+"""What every counter of calls carries, before the tags."""
+_COUNTER = (*COUNTER_NAMES, TAGS)
 _RUN = (semconv.GEN_AI_WORKFLOW_NAME, semconv.OPENROUTER_OUTCOME, TAGS)
 _KEY = (semconv.OPENROUTER_KEY_NAME, semconv.OPENROUTER_KEY_HASH, TAGS)
 _BUDGET = (semconv.OPENROUTER_BUDGET_NAME, semconv.OPENROUTER_BUDGET_SCOPE)
@@ -84,7 +86,7 @@ OPERATION_DURATION = Metric(
     unit="s",
     kind="histogram",
     description="How long a call took its caller, with all retries, until the last byte (or_otel).",
-    attributes=(*_HISTOGRAM, semconv.ERROR_TYPE),
+    attributes=(*HISTOGRAM_NAMES, semconv.ERROR_TYPE),
     buckets=SECONDS,
 )
 TOKEN_USAGE = Metric(
@@ -92,7 +94,7 @@ TOKEN_USAGE = Metric(
     unit="{token}",
     kind="histogram",
     description="Whole input and whole output tokens per call, as the provider counted them (or_otel).",
-    attributes=(*_HISTOGRAM, semconv.GEN_AI_TOKEN_TYPE),
+    attributes=(*HISTOGRAM_NAMES, semconv.GEN_AI_TOKEN_TYPE),
     buckets=TOKENS,
 )
 TIME_TO_FIRST_CHUNK = Metric(
@@ -100,7 +102,7 @@ TIME_TO_FIRST_CHUNK = Metric(
     unit="s",
     kind="histogram",
     description="How long a streaming caller waited for the first content, reasoning or tool call (or_otel).",
-    attributes=_HISTOGRAM,
+    attributes=HISTOGRAM_NAMES,
     buckets=SECONDS,
 )
 CALL_COST = Metric(
@@ -108,7 +110,7 @@ CALL_COST = Metric(
     unit="{USD}",
     kind="histogram",
     description="What single calls cost their owner; for sums of money use openrouter.client.cost.",
-    attributes=_HISTOGRAM,
+    attributes=HISTOGRAM_NAMES,
     buckets=DOLLARS,
 )
 OUTPUT_RATE = Metric(
@@ -116,7 +118,7 @@ OUTPUT_RATE = Metric(
     unit="{token}/s",
     kind="histogram",
     description="Output tokens per second after the first one, of whole streams.",
-    attributes=_HISTOGRAM,
+    attributes=HISTOGRAM_NAMES,
     buckets=TOKENS_PER_SECOND,
 )
 COST = Metric(

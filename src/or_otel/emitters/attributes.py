@@ -24,27 +24,6 @@ TokenType = Literal["input_fresh", "input_cache_read", "input_cache_write", "out
 MAX_INT = 2**63 - 1
 """The OTLP encoder rejects longer integers."""
 
-COUNTER_NAMES = (
-    semconv.GEN_AI_OPERATION_NAME,
-    semconv.GEN_AI_PROVIDER_NAME,
-    semconv.GEN_AI_REQUEST_MODEL,
-    semconv.GEN_AI_RESPONSE_MODEL,
-    semconv.OPENROUTER_PROVIDER_NAME,
-    semconv.OPENROUTER_KEY_ID,
-    semconv.OPENROUTER_KEY_NAME,
-    semconv.OPENROUTER_APP_NAME,
-    semconv.DEPLOYMENT_ENVIRONMENT_NAME,
-)
-"""What every counter carries, before the tags; the order of `counter_values`."""
-
-HISTOGRAM_NAMES = (
-    semconv.GEN_AI_OPERATION_NAME,
-    semconv.GEN_AI_PROVIDER_NAME,
-    semconv.GEN_AI_REQUEST_MODEL,
-    semconv.OPENROUTER_PROVIDER_NAME,
-)
-"""What every histogram carries; the order of `histogram_values`."""
-
 
 def started_attributes(call: CallStarted) -> Attributes:
     """Give what is known before sending: samplers see this."""
@@ -137,7 +116,7 @@ def failure_attributes(failure: Failure) -> Attributes:
 
 
 def counter_values(record: CallRecord, tags: Sequence[str]) -> tuple[MetricValue, ...]:
-    """Give the values of `COUNTER_NAMES`, then those of the tags, in their order; None where not said."""
+    """Give the values of `catalogue.COUNTER_NAMES`, then those of the tags, in their order; None where not said."""
     call = record.started
     return (
         call.endpoint.operation,
@@ -154,7 +133,7 @@ def counter_values(record: CallRecord, tags: Sequence[str]) -> tuple[MetricValue
 
 
 def histogram_values(record: CallRecord) -> tuple[MetricValue, ...]:
-    """Give the values of `HISTOGRAM_NAMES`, in their order; None where not said."""
+    """Give the values of `catalogue.HISTOGRAM_NAMES`, in their order; None where not said."""
     endpoint = record.endpoint
     return (endpoint.operation, endpoint.provider, record.request.model, record.provider)
 

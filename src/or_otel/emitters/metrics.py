@@ -76,7 +76,7 @@ class Metrics(Emitter):
         self._tags = tuple(metric_tags)
         self._board = board = _board_of(meter_provider, version)
         board.faults, board.dropped = faults, dropped
-        counter = (*attributes.COUNTER_NAMES, *(semconv.OPENROUTER_TAG_PREFIX + tag for tag in self._tags))
+        counter = (*catalogue.COUNTER_NAMES, *(semconv.OPENROUTER_TAG_PREFIX + tag for tag in self._tags))
         self._cost = board.sums(catalogue.COST, counter)
         self._calls = board.sums(catalogue.CALLS, counter)
         self._unpriced = board.sums(catalogue.UNPRICED_CALLS, counter)
