@@ -2,12 +2,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 import or_otel
 from or_otel.doctor.live import GENERATION_DELAYS_S, PROMPT, Patient, account, live_call
 from or_otel.instrumentor import is_on
 from or_otel.settings import Settings
-from or_otel.simulator.account import BROKE_KEY, MANAGEMENT_KEY, SEARCH_KEY
+from or_otel.simulator.account import BROKE_KEY, BYOK_KEY, MANAGEMENT_KEY, SEARCH_KEY
 from or_otel.simulator.behaviour import generation_body
 from or_otel.simulator.scenarios import Scenario
 
@@ -30,15 +31,6 @@ def examined(patient):
     return examine
 
 
-def recorded(openrouter, **changes):
-    """Answer the next request of a generation record with that of the last call, changed."""
-
-    def body():
-        return {"data": generation_body(openrouter.book.entries[-1]) | changes}
-
-    return body
-
-
 def told(checks, name):
     return next(check for check in checks if check.name == name)
 
@@ -54,10 +46,9 @@ def test_a_good_call_is_in_order_everywhere(examined):
 def test_the_cost_is_told_exactly(examined, openrouter):
     checks, _ = examined()
 
-    (bill,) = openrouter.book.entries
-    assert bill.charged > 0
-    assert f"${bill.charged:f}" in checks["cost"].sentence
-    assert f"cost ${bill.charged:f}" in checks["call"].sentence
+    assert openrouter.book.total() == Decimal("0.0000335")
+    assert checks["cost"].sentence.endswith(" $0.0000335")
+    assert " cost $0.0000335," in checks["call"].sentence
 
 
 def test_the_default_model_costs_nothing(patient, openrouter):
@@ -222,7 +213,7 @@ def test_a_wrong_key_fails(patient, openrouter):
     ("skew_s", "state", "side"), [(3, "ok", "agrees"), (90, "warn", "ahead"), (-90, "warn", "behind")]
 )
 def test_a_wrong_clock_is_told(patient, openrouter, skew_s, state, side):
-    headers = {"date": "Tue, 03 Nov 2026 10:00:00 GMT"}
+    headers = (("date", "Tue, 03 Nov 2026 10:00:00 GMT"),)
     openrouter.script(Scenario(body={"data": {}}, headers=headers), path="/key")
 
     check = told(account(patient, wall=lambda: 1793700000 + skew_s), "clock")
@@ -232,17 +223,52 @@ def test_a_wrong_clock_is_told(patient, openrouter, skew_s, state, side):
 
 
 def test_a_strange_answer_of_the_account_is_only_lacking(patient, openrouter):
-    openrouter.script(Scenario(body="<html>", headers={"date": "soon"}), path="/key")
+    openrouter.script(Scenario(body="<html>", headers=(("date", "soon"),)), path="/key")
 
     checks = list(account(patient))
 
     assert told(checks, "/key fields").state == "warn"
 
 
-def test_no_check_holds_key_label_prompt_or_answer(patient, openrouter):
+def test_no_check_holds_key_label_or_prompt(patient, openrouter):
     checks = str([*account(patient), *live_call(patient, BILLED, wait=[].append)])
 
-    answer = openrouter.requests[1]
-    assert PROMPT in answer.body.decode()
-    for secret in (SEARCH_KEY, SEARCH_KEY[:12], PROMPT, "sk-or-"):
+    assert PROMPT in openrouter.requests[1].body.decode()
+    for secret in (SEARCH_KEY, SEARCH_KEY[:12], PROMPT):
         assert secret not in checks
+
+
+def test_no_check_holds_what_the_model_said(patient, openrouter):
+    message = {"role": "assistant", "content": "canary", "thoughts": {"canary": "canary"}, "annotations": ["canary"]}
+    body = {"id": "gen-1", "model": BILLED, "choices": [{"message": message}], "usage": {"cost": 1}}
+    openrouter.script(Scenario(body=body), path="/chat/completions")
+
+    checks = list(live_call(patient, BILLED, wait=[].append))
+
+    assert told(checks, "chat answer").new == ("choices[].message.thoughts",)
+    assert "canary" not in str(checks)
+
+
+def test_with_an_own_key_both_bills_are_compared(examined, patient, openrouter):
+    checks, _ = examined("anthropic/claude-haiku-4.5", replace(patient, api_key=BYOK_KEY))
+
+    (bill,) = openrouter.book.entries
+    assert bill.is_byok
+    assert checks["cost"].state == "ok"
+    assert "billed by the provider (BYOK)" in checks["cost"].sentence
+
+
+def test_a_call_that_or_otel_did_not_see_fails(examined):
+    with suppress_instrumentation():
+        checks, _ = examined()
+
+    assert checks["seen by or-otel"].state == "fail"
+    assert checks["cost"].state == "ok"
+
+
+def test_an_answer_without_an_id_has_no_record(examined, openrouter):
+    openrouter.script(Scenario(body={"model": BILLED, "choices": []}), path="/chat/completions")
+
+    checks, _ = examined()
+
+    assert checks["/generation"].state == "fail"

@@ -3,6 +3,7 @@ import socket
 import pytest
 
 from or_otel.doctor.surroundings import surroundings
+from or_otel.simulator.scenarios import Scenario
 
 
 @pytest.fixture
@@ -105,6 +106,15 @@ def test_another_instrumentation_that_is_switched_off_needs_nothing(look, instal
     assert check.remedy is None
 
 
+def test_a_package_that_instruments_without_an_entry_point_is_told(look, install):
+    install("logfire", "5.1")
+
+    check = look()["instrumentations", "logfire"]
+
+    assert check.state == "info"
+    assert check.sentence.startswith("5.1 may instrument")
+
+
 def test_instrumentations_of_other_things_are_not_told(look, install):
     install("opentelemetry-instrumentation-flask", entry_points="[opentelemetry_instrumentor]\nflask = x.y:Z\n")
 
@@ -190,6 +200,19 @@ def test_a_collector_that_knows_no_such_path_is_a_warning(look, openrouter):
 
     assert check.state == "warn"
     assert "HTTP 404" in check.sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "said"),
+    [(401, "info", "wants credentials"), (400, "info", "listens"), (503, "warn", "answers with HTTP 503")],
+)
+def test_a_collector_that_refuses_is_told_by_how(look, openrouter, status, state, said):
+    openrouter.script(Scenario(status=status), path="/v1/traces")
+
+    check = look(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"http://127.0.0.1:{openrouter.port}/v1/traces")["export", "traces"]
+
+    assert check.state == state
+    assert said in check.sentence
 
 
 @pytest.mark.parametrize("url", ["localhost", "http://", "http://[::1", "ftp://x", "http://x:99999"])

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("or_otel.cli.report", "Where the money went: by model, provider, team, day, …"),
     "calls": ("or_otel.cli.calls", "Single calls, dearest first, with their generation and trace ids."),
     "ledger": ("or_otel.cli.ledger", "The local file behind the reports: path, stats, import, prune, erase."),
+    "doctor": ("or_otel.cli.doctor", "Is everything in order? What is wrong, and what would be right."),
 }
 """Name → module that holds a command of that name, and its line in the help: so that the help imports none of them."""
 
