@@ -22,17 +22,20 @@ install: $(VENV)/installed ## Make .venv with everything needed to work here
 demo: $(VENV)/installed ## Show the main job: real client calls become spans, metrics and a receipt
 	@$(BIN)/or-otel demo
 
-# One environment holds one openai: the suite of all clients runs again with the other major version.
-.envs/openai2/installed: pyproject.toml
-	@test -x .envs/openai2/bin/python || $(PYTHON) -m venv .envs/openai2
-	@.envs/openai2/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@.envs/openai2/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group openai2
+# One environment holds one openai, and not every client goes with every other: each is a dependency group.
+.envs/%/installed: pyproject.toml
+	@test -x .envs/$*/bin/python || $(PYTHON) -m venv .envs/$*
+	@.envs/$*/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.envs/$*/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group $*
 	@touch $@
 
 .PHONY: test
-test: $(VENV)/installed .envs/openai2/installed ## Run all tests
+test: $(VENV)/installed .envs/openai2/installed .envs/clients-a/installed .envs/clients-b/installed .envs/coexistence/installed ## Run all tests
 	@$(BIN)/python -m pytest -n 2
 	@.envs/openai2/bin/python -m pytest -n 2 tests/sensors
+	@.envs/clients-a/bin/python -m pytest -n 2 tests/clients
+	@.envs/clients-b/bin/python -m pytest -n 2 tests/clients
+	@.envs/coexistence/bin/python -m pytest -n 2 tests/coexistence
 
 .PHONY: lint
 lint: $(VENV)/installed ## Style, types, import contracts
@@ -40,6 +43,10 @@ lint: $(VENV)/installed ## Style, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+.PHONY: coverage
+coverage: test ## Write docs/coverage.md from the clients' suites
+	@$(BIN)/python tools/coverage_table.py
 
 .PHONY: referee
 referee: $(VENV)/installed ## Run openai-python's own tests with and without us

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import httpx
@@ -36,6 +37,13 @@ def ask(openrouter):
                 return answer.read()
 
         yield ask
+
+
+@pytest.fixture
+def poll(openrouter):
+    """Ask again without an SDK."""
+    with httpx.Client(base_url=openrouter.base_url, headers={"Authorization": f"Bearer {SEARCH_KEY}"}) as http:
+        yield http.get
 
 
 def _host(server):
@@ -322,6 +330,140 @@ def test_a_transcription_as_plain_text_is_no_error(client, calls, openrouter):
     assert (record.outcome, record.generation_id, record.unpriced) == ("ok", "gen-stt-1", "not_reported")
 
 
+# Billed later
+
+VIDEO = {"model": "google/veo-3.1", "prompt": "A ferry leaves", "duration": 2}
+BATCH = {
+    "model": MINI,
+    "endpoint": "/v1/chat/completions",
+    "requests": [{"custom_id": name, "body": {"messages": MESSAGE["messages"]}} for name in "ab"],
+}
+JOBS = {
+    "videos": ("generate_content", VIDEO),
+    "batches": ("create_batch", BATCH),
+    "responses": ("chat", {"model": MINI, "input": "Hello there", "background": True}),
+}
+
+
+@pytest.mark.parametrize("api", JOBS)
+def test_a_job_is_billed_once_by_the_answer_that_first_finds_its_end(ask, poll, calls, openrouter, telemetry, api):
+    operation, body = JOBS[api]
+    openrouter.behaviour.polls_until_ended = 2
+
+    name = json.loads(ask(f"/{api}", **body))["id"]
+    for _ in range(5):
+        poll(f"/{api}/{name}")
+
+    (entry,) = openrouter.book.entries
+    submitted, *polls = calls
+    assert (submitted.api, submitted.endpoint.operation, submitted.request.model) == (api, operation, body["model"])
+    assert {(each.api, each.endpoint.operation) for each in polls} == {(api, "fetch_response")}
+    assert {(each.outcome, each.unpriced, each.response_id) for each in calls} == {("ok", None, name)}
+    assert [each.cost and each.cost.total for each in calls] == [None, None, None, entry.spend, None, None]
+    assert [each.generation_id for each in calls] == [None, None, None, entry.id, None, None]
+    assert [each.usage is None for each in polls] == [True, True, api == "videos", True, True]
+    assert polls[2].model == body["model"]
+    assert polls[2].cost.billing == "credits"
+    assert entry.spend > 0
+    assert sum(telemetry.points("openrouter.client.cost").values()) == pytest.approx(float(entry.spend))
+    assert telemetry.points("openrouter.client.unpriced_calls") == {}
+
+
+@pytest.mark.parametrize("api", ["batches", "responses"])
+def test_the_tokens_of_a_job_are_those_of_the_book(ask, poll, calls, openrouter, api):
+    openrouter.behaviour.polls_until_ended = 0
+    poll(f"/{api}/" + json.loads(ask(f"/{api}", **JOBS[api][1]))["id"])
+
+    (entry,) = openrouter.book.entries
+    usage = calls[-1].usage
+    assert (usage.input_tokens, usage.output_tokens) == (entry.usage.input_tokens, entry.usage.output_tokens)
+
+
+def test_a_batch_costs_half_of_what_its_requests_cost_alone(ask, poll, calls, openrouter):
+    for _ in range(2):
+        ask("/chat/completions", model=MINI, messages=MESSAGE["messages"])
+    alone = sum(record.cost.total for record in calls)
+
+    name = json.loads(ask("/batches", **BATCH))["id"]
+    for _ in range(2):
+        poll(f"/batches/{name}")
+
+    assert calls[-1].cost.total * 2 == alone
+    assert calls[-1].service_tier == "batch"
+
+
+def test_an_own_key_pays_upstream_for_a_batch_too(openrouter, calls):
+    with httpx.Client(headers={"Authorization": f"Bearer {BYOK_KEY}"}, base_url=openrouter.base_url) as http:
+        name = http.post("/batches", json={**BATCH, "model": HAIKU}).json()["id"]
+        for _ in range(3):
+            http.get(f"/batches/{name}")
+
+    assert [record.cost.billing for record in calls if record.cost] == ["byok"]
+    assert calls[2].cost.total == openrouter.book.total("spend") > calls[2].cost.charged
+
+
+def test_a_job_that_failed_is_one_failed_call(ask, poll, calls, openrouter):
+    answer = Answer(id="gen-vid-1")
+    openrouter.script(shapes.video(answer, "pending"), path="/videos")
+    openrouter.script(*[shapes.video(answer, "failed")] * 2, path="/videos/gen-vid-1")
+
+    ask("/videos", **VIDEO)
+    for _ in range(2):
+        poll("/videos/gen-vid-1")
+
+    assert [record.outcome for record in calls] == ["ok", "error", "ok"]
+    assert (calls[1].failure.error_type, calls[1].failure.origin) == ("failed", "upstream")
+
+
+def test_a_background_response_through_the_client_is_billed_once(client, calls, openrouter):
+    job = client.responses.create(model=MINI, input="Hello there", background=True)
+    while job.status in {"queued", "in_progress"}:
+        job = client.responses.retrieve(job.id)
+    client.responses.retrieve(job.id)
+
+    (entry,) = openrouter.book.entries
+    assert [record.cost and record.cost.total for record in calls] == [None, None, entry.spend, None]
+    assert calls[2].finish_reasons == ("stop",)
+
+
+def test_a_background_stream_read_to_its_end_is_not_billed_again_when_read_again(client, calls, openrouter):
+    made = Answer(id="gen-1")
+    openrouter.script(shapes.response_stream(made, is_stored=True))
+    openrouter.script(shapes.background_response(made), path="/responses/gen-1")
+
+    list(client.responses.create(model=MINI, input="Hello there", background=True, stream=True))
+    client.responses.retrieve("gen-1")
+
+    assert [record.cost and record.cost.total for record in calls] == [made.charged, None]
+    assert [record.generation_id for record in calls] == ["gen-1", None]
+
+
+@pytest.mark.parametrize("provider", ["acme", "openai"])  # whose list prices are known, and are not those of batches
+def test_a_batch_at_a_server_without_money_is_unpriced_once_and_only_at_its_end(
+    openrouter, telemetry, ask, poll, provider
+):
+    usage = {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
+    running = Scenario(body={"id": "batch_1", "object": "batch", "model": "gpt-5-mini", "status": "in_progress"})
+    ended = Scenario(body={**running.body, "status": "completed", "usage": usage})
+    openrouter.script(running, path="/batches")
+    openrouter.script(running, ended, ended, path="/batches/batch_1")
+    or_otel.instrument(**telemetry.providers, hosts={_host(openrouter): provider})
+
+    with or_otel.capture() as calls:
+        ask("/batches", input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h")
+        for _ in range(3):
+            poll("/batches/batch_1")
+
+    assert [record.unpriced for record in calls] == [None, None, "not_reported", None]
+    assert [record.usage and record.usage.output_tokens for record in calls] == [None, None, 5, None]
+
+
+def test_the_model_of_an_upload_is_told(client, calls):
+    client.audio.transcriptions.create(model="openai/gpt-4o-mini-transcribe", file=("a.wav", b"RIFF" * 100))
+
+    assert calls[0].request.model == "openai/gpt-4o-mini-transcribe"
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -333,6 +475,8 @@ def test_a_transcription_as_plain_text_is_no_error(client, calls, openrouter):
         ("/images", {"model": "acme/none", "prompt": "Hi"}),
         ("/audio/speech", {"model": "acme/none", "input": "Hi"}),
         ("/audio/transcriptions", {"model": "acme/none"}),
+        ("/videos", {"model": "acme/none", "prompt": "Hi"}),
+        ("/batches", {"model": "acme/none", "requests": [{}]}),
     ],
 )
 def test_every_api_tells_why_it_refused(ask, calls, path, body):

@@ -18,6 +18,13 @@ def test_defaults_are_on_without_content_and_without_ledger():
     assert settings.problems == ()
 
 
+def test_list_prices_are_on_and_broadcast_links_off_until_told_otherwise():
+    told = read_settings({"OR_OTEL_PRICES": "off", "OR_OTEL_BROADCAST_LINKS": "on"})
+
+    assert (read_settings({}).prices, read_settings({}).broadcast_links) == (True, False)
+    assert (told.prices, told.broadcast_links) == (False, True)
+
+
 @pytest.mark.parametrize("word", ["false", "0", "No", "OFF"])
 def test_either_variable_switches_everything_off(word):
     assert not read_settings({"OR_OTEL_ENABLED": word}).enabled

@@ -30,6 +30,7 @@ ErrorOrigin = Literal["client", "edge", "router", "upstream"]
 Fallback = Literal["none", "provider", "model", "routed", "unknown"]
 Policy = Literal["default", "price", "latency", "throughput", "exacto", "order", "only", "ignore"]
 Outcome = Literal["ok", "error", "cancelled"]
+Job = Literal["pending", "ended", "stored"]
 UnpricedReason = Literal["cancelled", "not_reported", "unreadable", "error", "billing_unknown"]
 
 ZERO = Decimal(0)
@@ -102,6 +103,7 @@ class Request:
         session_id: Conversation id; spans only.
         tool_names: Names of the declared tools; None when no tools are declared.
         app_name, app_url: `X-OpenRouter-Title` or `X-Title`, and `HTTP-Referer`.
+        is_background: Whether the work is to go on behind the answer, which then is fetched later.
     """
 
     model: str | None = None
@@ -126,6 +128,7 @@ class Request:
     tool_names: frozenset[str] | None = None
     app_name: str | None = None
     app_url: str | None = None
+    is_background: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +326,9 @@ class Answer:
         tool_calls: Tool calls of all choices.
         is_complete: The API's end was seen: the terminal event of a stream, or a whole body.
         is_usage_partial: The usage is that of a stream's first event, and the last one never came.
+        job: How work that outlives its request stands: `pending` is not billed yet, `ended` is told and billed
+            in this answer, `stored` was counted before; None when the answer itself is the work.
+        generation_id: What `/generation` wants, when the body names it apart from its own id.
     """
 
     id: str | None = None
@@ -339,3 +345,5 @@ class Answer:
     tool_calls: ToolCalls = ToolCalls()
     is_complete: bool = False
     is_usage_partial: bool = False
+    job: Job | None = None
+    generation_id: str | None = None

@@ -31,8 +31,10 @@ from or_otel.emitters.metrics import Metrics
 from or_otel.emitters.spans import Spans
 from or_otel.guard import guarded, wall
 from or_otel.recorder import ContentRules, Recorder
+from or_otel.sensors import aiohttp as aiohttp_sensor
 from or_otel.sensors import httpx as httpx_sensor
 from or_otel.sensors import patching, sdks
+from or_otel.sensors import requests as requests_sensor
 from or_otel.settings import Settings, log_problems, read_settings
 from or_otel.wire.endpoints import Hosts
 
@@ -103,12 +105,15 @@ class _Process:
             router_metadata=settings.router_metadata,
             key_names=settings.key_names,
             content=content,
+            prices=settings.prices,
             on_first_call=self._first_call,
         )
         if not self.is_fork_armed and hasattr(os, "register_at_fork"):
             self.is_fork_armed = True
             os.register_at_fork(after_in_child=self._after_fork_in_child)
         hooks: dict[str, Callable[[ModuleType], None]] = dict.fromkeys(httpx_sensor.MODULES, httpx_sensor.install)
+        hooks[requests_sensor.MODULE] = requests_sensor.install
+        hooks[aiohttp_sensor.MODULE] = aiohttp_sensor.install
         hooks.update(dict.fromkeys(sdks.METHODS, sdks.install))
         hooks["multiprocessing.util"] = self._arm_multiprocessing
         patching.activate(self.recorder, hooks)
@@ -132,7 +137,12 @@ class _Process:
         spans_hold_content = settings.content in {"SPAN_ONLY", "SPAN_AND_EVENT"}
         events_hold_content = settings.content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
         emitters: list[Emitter] = [
-            Spans(self.providers.get("tracer_provider"), version=own_version(), has_content=spans_hold_content),
+            Spans(
+                self.providers.get("tracer_provider"),
+                version=own_version(),
+                has_content=spans_hold_content,
+                broadcast_links=settings.broadcast_links,
+            ),
             Metrics(
                 self.providers.get("meter_provider"),
                 version=own_version(),

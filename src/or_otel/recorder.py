@@ -30,9 +30,11 @@ from or_otel.operations import (
     current_tags,
     is_suppressed,
 )
+from or_otel.prices import prepare, price
 from or_otel.wire.content import read_input
 from or_otel.wire.encoding import Decoder, decoder_for
 from or_otel.wire.endpoints import FETCH_RESPONSE, Hosts
+from or_otel.wire.jobs import Jobs
 from or_otel.wire.readers import Reader, reader_for
 from or_otel.wire.requests import key_fingerprint, read_request
 
@@ -79,6 +81,7 @@ class Recorder:
         router_metadata: bool = True,
         key_names: Mapping[str, str] | None = None,
         content: ContentRules | None = None,
+        prices: bool = True,
         on_first_call: Callable[[], None] = lambda: None,
     ) -> None:
         """Set up.
@@ -89,13 +92,16 @@ class Recorder:
             router_metadata: Whether to ask OpenRouter for its route.
             key_names: Key fingerprint → name.
             content: How content is recorded; None when it is not.
+            prices: Whether list prices stand in where a server that is not OpenRouter tells no cost.
             on_first_call: Called before the first call of each process: of a forked child as well.
         """
         self.emitters = tuple(emitters)
         self.hosts = hosts
         self.content = content
+        self.prices = prices
         self.open_exchanges: dict[int, _Exchange] = {}
         self.orphans: deque[tuple[_Exchange, float]] = deque()
+        self.jobs = Jobs()
         self._router_metadata = router_metadata
         self._key_names = dict(key_names or {})
         self._on_first_call = on_first_call
@@ -111,7 +117,8 @@ class Recorder:
         endpoint = known or self.hosts.endpoint(method, url)
         if endpoint is None or is_suppressed():
             return None
-        if known is None and len(self._endpoints) < MAX_ENDPOINTS:
+        # An address with an id in it is asked a few times, and there are many.
+        if known is None and endpoint.operation != FETCH_RESPONSE and len(self._endpoints) < MAX_ENDPOINTS:
             self._endpoints[method, url] = endpoint
         return endpoint
 
@@ -122,6 +129,9 @@ class Recorder:
             with wall("recorder.first_call"):
                 self._on_first_call()
         self.drain()
+        if self.prices and not request.endpoint.is_openrouter:
+            with wall("prices.prepare"):
+                prepare()
         facts = read_request(request.body(), request.header)
         operation = current_operation() or Operation()
         call = operation.opened(functools.partial(_Call, self))
@@ -165,6 +175,7 @@ class Recorder:
         _ids.seed()
         self.open_exchanges.clear()
         self.orphans.clear()
+        self.jobs.after_fork()
         for emitter in self.emitters:
             emitter.after_fork()
 
@@ -408,10 +419,16 @@ class _Exchange:
         """Give this exchange as the record tells it."""
         answer, header = self.answer, self._response_header
         cost = answer.cost
-        told_id = header("x-generation-id")
+        told_id = header("x-generation-id") or answer.generation_id
         if told_id is None and answer.id is not None and answer.id.startswith("gen-"):
             told_id = answer.id
-        is_stored = self.endpoint.operation == FETCH_RESPONSE  # billed, under this id, when it was made
+        # What is pending is not billed yet; what is stored was billed, under this id, before.
+        is_billed = self.endpoint.operation != FETCH_RESPONSE if answer.job is None else answer.job == "ended"
+        unpriced = _unpriced(cost, self.outcome, self._status, self._error, answer) if is_billed else None
+        if unpriced is not None and self.recorder.prices and not self.endpoint.is_openrouter:
+            listed = self._listed_cost()
+            if listed is not None:
+                cost, unpriced = listed, None
         failed_provider = answer.failure.provider if answer.failure is not None else None
         return Attempt(
             id=_new_id(),
@@ -421,13 +438,26 @@ class _Exchange:
             status=self._status,
             failure=answer.failure,
             outcome=self.outcome,
-            generation_id=None if is_stored else told_id,
+            generation_id=told_id if is_billed else None,
             response_id=answer.id,
             model=answer.model,
             provider=answer.provider or failed_provider or header("x-provider-name"),
             usage=answer.usage,
             cost=cost,
-            unpriced=None if is_stored else _unpriced(cost, self.outcome, self._status, self._error, answer),
+            unpriced=unpriced,
+        )
+
+    def _listed_cost(self) -> Cost | None:
+        """Give the list price of what the answer told; None where it is not known."""
+        answer = self.answer
+        if answer.cost is not None or answer.usage is None or answer.is_usage_partial or answer.model is None:
+            return None
+        return price(
+            self.endpoint.provider,
+            answer.model,
+            answer.usage,
+            at_s=self._call.wall_s(self._started_at_s),
+            service_tier=answer.service_tier,
         )
 
     @property
@@ -461,7 +491,7 @@ class _Exchange:
             if self._reader is not None:
                 if is_whole:
                     self._reader.close()
-                self.answer = self._reader.answer()
+                self.answer = self.recorder.jobs.settled(self.endpoint, self.facts, self._reader.answer())
             is_blind = self._decoder is not None and self._decoder.is_blind
             self.outcome, self.answer = _judged(
                 self.answer, self._status, self._error, is_whole=is_whole, is_blind=is_blind

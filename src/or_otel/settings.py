@@ -22,6 +22,8 @@ CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 ENABLED = "OR_OTEL_ENABLED"
 HOSTS = "OR_OTEL_HOSTS"
 ROUTER_METADATA = "OR_OTEL_ROUTER_METADATA"
+PRICES = "OR_OTEL_PRICES"
+BROADCAST_LINKS = "OR_OTEL_BROADCAST_LINKS"
 LEDGER = "OR_OTEL_LEDGER"
 METRIC_TAGS = "OR_OTEL_METRIC_TAGS"
 RUN = "OR_OTEL_RUN"
@@ -44,6 +46,9 @@ class Settings:
         enabled: False leaves everything untouched.
         hosts: OpenAI-compatible servers beyond the known ones: `host` or `host:port` → provider name.
         router_metadata: Whether OpenRouter is asked, by a request header, to tell its route.
+        prices: Whether list prices stand in where a server that is not OpenRouter tells no cost;
+            they come with the extra `or-otel[prices]`.
+        broadcast_links: Whether spans link to the trace that OpenRouter's Broadcast makes of the same call.
         ledger: Folder of the local ledger; `""` is the default folder; None is off.
         metric_tags: Tags that may become metric attributes.
         content: Where prompts and completions are recorded, if anywhere.
@@ -58,6 +63,8 @@ class Settings:
     enabled: bool = True
     hosts: Mapping[str, str] = field(default_factory=dict)
     router_metadata: bool = True
+    prices: bool = True
+    broadcast_links: bool = False
     ledger: str | None = None
     metric_tags: tuple[str, ...] = ("team", "feature")
     content: ContentMode = "NO_CONTENT"
@@ -173,6 +180,8 @@ READERS: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("enabled", ENABLED, _read_switch),
     ("hosts", HOSTS, _read_hosts),
     ("router_metadata", ROUTER_METADATA, _read_switch),
+    ("prices", PRICES, _read_switch),
+    ("broadcast_links", BROADCAST_LINKS, _read_switch),
     ("ledger", LEDGER, _read_ledger),
     ("metric_tags", METRIC_TAGS, _read_tags),
     ("content", CONTENT_VARIABLE, _read_content),

@@ -84,16 +84,23 @@ def test_clients_that_need_each_other_end_the_search(look, install):
 
 
 def test_another_genai_instrumentation_is_named_with_what_happens_and_its_switch(look, install):
-    install(
-        "opentelemetry-instrumentation-genai-openai",
-        entry_points="[opentelemetry_instrumentor]\nopenai = x.y:Z\n",
-    )
+    install("openinference-instrumentation-openai", entry_points="[opentelemetry_instrumentor]\nopenai = x.y:Z\n")
 
-    check = look()["instrumentations", "opentelemetry-instrumentation-genai-openai"]
+    check = look()["instrumentations", "openinference-instrumentation-openai"]
 
     assert check.state == "info"
     assert "below it, ours" in check.sentence
     assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=openai" in check.remedy
+
+
+def test_an_instrumentation_that_tells_of_its_span_needs_nothing(look, install):
+    name = "opentelemetry-instrumentation-genai-openai"
+    install(name, entry_points="[opentelemetry_instrumentor]\nopenai = x.y:Z\n")
+
+    check = look()["instrumentations", name]
+
+    assert "no second span" in check.sentence
+    assert check.remedy is None
 
 
 def test_another_instrumentation_that_is_switched_off_needs_nothing(look, install):

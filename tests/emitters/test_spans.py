@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -12,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from or_otel.emitters import attributes
 from or_otel.emitters.spans import Spans
-from or_otel.facts import Failure, Request
+from or_otel.facts import Endpoint, Failure, Request
 
 
 @pytest.fixture
@@ -133,3 +135,34 @@ def test_without_a_provider_there_are_no_ids(record):
 
     assert emission.trace_id is None
     assert emission.span_id is None
+
+
+def test_a_call_links_to_the_trace_that_broadcast_makes_of_it(provider, exporter, record, attempt):
+    attempts = (attempt(1, generation_id="gen-1", status=502), attempt(2, generation_id="gen-2"))
+
+    publish(provider, record(attempts=attempts), broadcast_links=True)
+
+    links = exporter.get_finished_spans()[-1].links
+    digests = [hashlib.sha256(id_).hexdigest() for id_ in (b"gen-1", b"gen-2")]
+    assert [f"{link.context.trace_id:032x}" for link in links] == [digest[:32] for digest in digests]
+    assert [f"{link.context.span_id:016x}" for link in links] == [digest[:16] for digest in digests]
+    assert [link.attributes["openrouter.generation.id"] for link in links] == ["gen-1", "gen-2"]
+
+
+def test_there_is_no_link_unless_asked_for_or_without_a_generation(provider, exporter, record, attempt):
+    publish(provider, record(attempts=(attempt(generation_id="gen-1"),)))
+    publish(provider, record(), broadcast_links=True)
+
+    assert [span.links for span in exporter.get_finished_spans()] == [(), ()]
+
+
+def test_there_is_no_link_from_servers_that_are_not_openrouter(provider, exporter, record, started, attempt):
+    theirs = Endpoint(api="chat", operation="chat", provider="vllm", host="gpu", port=80, is_openrouter=False)
+
+    publish(
+        provider,
+        record(started=started(endpoint=theirs), attempts=(attempt(generation_id="gen-1"),)),
+        broadcast_links=True,
+    )
+
+    assert exporter.get_finished_spans()[0].links == ()

@@ -15,7 +15,13 @@ from or_otel.wire.readers import reader_for
 from or_otel.wire.requests import read_request
 from or_otel.wire.responses import ResponsesFacts
 
-PATHS = {"responses": "/responses", "messages": "/v1/messages", "images": "/images", "rerank": "/rerank"}
+PATHS = {
+    "responses": "/responses",
+    "messages": "/v1/messages",
+    "images": "/images",
+    "rerank": "/rerank",
+    "videos": "/videos",
+}
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
 )

@@ -7,6 +7,7 @@ from openrouter import OpenRouter, components, errors
 from openrouter.utils import unmarshal_json
 
 from or_otel.simulator.account import BROKE_KEY, BYOK_KEY, MANAGEMENT_KEY, SEARCH_KEY
+from or_otel.simulator.book import fingerprint
 
 HAIKU = "anthropic/claude-haiku-4.5"
 LLAMA = "meta-llama/llama-3.3-70b-instruct"
@@ -304,3 +305,39 @@ def test_the_official_client_raises_its_own_errors(server):
         pytest.raises(errors.PaymentRequiredResponseError),
     ):
         client.chat.send(model=HAIKU, messages=[{"role": "user", "content": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "states"),
+    [
+        (
+            "/videos",
+            {"model": "google/veo-3.1", "prompt": "Hi"},
+            ["pending", "in_progress", "in_progress", "completed"],
+        ),
+        (
+            "/batches",
+            {"model": "openai/gpt-5-mini", "requests": [{"body": {"messages": [{"role": "user", "content": "Hi"}]}}]},
+            ["validating", "in_progress", "in_progress", "completed"],
+        ),
+        (
+            "/responses",
+            {"model": "openai/gpt-5-mini", "input": "Hi", "background": True},
+            ["queued", "in_progress", "in_progress", "completed"],
+        ),
+    ],
+)
+def test_a_job_runs_until_it_was_asked_about_so_often_and_is_then_billed_once(ask, path, body, states):
+    ask.server.behaviour.polls_until_ended = 2
+
+    job = ask.post(path, **body).json()
+    told = [ask.get(f"{path}/{job['id']}").json() for _ in range(3)]
+
+    assert [each["status"] for each in (job, *told)] == states
+    assert [entry.id for entry in ask.server.book.entries] == [job["id"]]
+    assert ask.get(f"{path}/{job['id']}", key="sk-or-v1-another").json() == told[-1]
+    assert [entry.key for entry in ask.server.book.entries] == [fingerprint(SEARCH_KEY)]
+
+
+def test_a_job_that_nobody_submitted_is_not_found(ask):
+    assert ask.get("/videos/gen-vid-none").status_code == 404

@@ -94,6 +94,24 @@ def test_works_without_choices_are_what_the_official_client_accepts():
     unmarshal_json(dumps(shapes.transcription(answer).body), components.STTResponse)
 
 
+@pytest.mark.parametrize("status", ["pending", "in_progress", "failed", "completed"])
+def test_jobs_are_what_the_official_client_accepts_and_billed_at_their_end(status):
+    video, batch = shapes.video(s.Answer(), status), shapes.batch(s.Answer(), status, count=2)
+
+    unmarshal_json(dumps(video.body), components.VideoGenerationResponse)
+    unmarshal_json(dumps(batch.body), components.BatchObject)
+    assert [job.bill is not None for job in (video, batch)] == [status == "completed"] * 2
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress", None])
+def test_a_background_response_is_what_the_official_client_accepts(status):
+    scenario = shapes.background_response(s.Answer(), status)
+
+    told = unmarshal_json(dumps(scenario.body), components.OpenResponsesResult)
+    assert (told.background, told.status) == (True, status or "completed")
+    assert (scenario.bill is None) == (status is not None)
+
+
 def test_media_name_generation_and_provider_in_headers():
     for scenario in (shapes.images(s.Answer(), count=1), shapes.speech(s.Answer()), shapes.transcription(s.Answer())):
         headers = dict(scenario.headers)
@@ -125,7 +143,17 @@ def test_a_response_left_early_is_billed_for_what_was_sent(server, ask):
 
 @pytest.mark.parametrize(
     "path",
-    ["/responses", "/messages", "/completions", "/embeddings", "/rerank", "/images", "/audio/speech"],
+    [
+        "/responses",
+        "/messages",
+        "/completions",
+        "/embeddings",
+        "/rerank",
+        "/images",
+        "/audio/speech",
+        "/videos",
+        "/batches",
+    ],
 )
 def test_a_request_without_its_input_is_refused(ask, path):
     answer = ask.post(path, model="openai/gpt-5-mini")

@@ -48,6 +48,12 @@ def test_a_known_server_is_recognised(url, provider, host, port):
         ("POST", "https://openrouter.ai/api/v1/credits"),
         ("POST", "https://api.openai.com/v1/threads/t/messages"),
         ("POST", "https://api.openai.com/v1/chat/completions/id"),
+        ("POST", "https://api.anthropic.com/v1/messages/batches"),
+        ("GET", "https://api.anthropic.com/v1/messages/batches/msgbatch_1"),
+        ("GET", "https://openrouter.ai/api/v1/videos/models"),
+        ("GET", "https://openrouter.ai/api/v1/videos/gen-vid-1/content?index=0"),
+        ("DELETE", "https://openrouter.ai/api/v1/videos/gen-vid-1"),
+        ("POST", "https://openrouter.ai/api/v1/batches/gen-batch-1/cancel"),
         ("POST", "http://127.0.0.1:98/v1/chat/completions"),
         ("POST", "http://[::1/v1/chat/completions"),
         ("POST", "https://openrouter.ai:port/chat/completions"),
@@ -74,6 +80,10 @@ def test_everything_else_is_none_of_ours(method, url):
         ("https://openrouter.ai/api/v1/audio/speech", "speech", "generate_content"),
         ("https://openrouter.ai/api/v1/audio/transcriptions", "transcription", "generate_content"),
         ("https://api.openai.com/v1/audio/translations", "transcription", "generate_content"),
+        ("https://openrouter.ai/api/v1/videos", "videos", "generate_content"),
+        ("https://openrouter.ai/api/v1/batches", "batches", "create_batch"),
+        ("https://openrouter.ai/api/beta/batches", "batches", "create_batch"),
+        ("https://me.openai.azure.com/openai/batches?api-version=1", "batches", "create_batch"),
     ],
 )
 def test_each_api_is_told_from_its_path(url, api, operation):
@@ -93,3 +103,12 @@ def test_reading_a_stored_response_again_is_an_operation_of_its_own():
     assert Hosts().endpoint("DELETE", f"{base}/gen-1") is None
     assert Hosts().endpoint("POST", f"{base}/gen-1/cancel") is None
     assert Hosts().endpoint("GET", "https://example.org/responses/gen-1") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "api"), [("videos/gen-vid-1", "videos"), ("batches/gen-batch-1/", "batches"), ("responses/r", "responses")]
+)
+def test_asking_how_a_job_stands_is_reading_it_again(path, api):
+    endpoint = Hosts().endpoint("GET", f"https://openrouter.ai/api/v1/{path}?x=1/2")
+
+    assert (endpoint.api, endpoint.operation) == (api, "fetch_response")

@@ -146,3 +146,40 @@ def test_the_serving_provider_is_told_by_the_route():
     answer = _body(status="completed", openrouter_metadata={"attempt": 1, "endpoints": {"available": available}})
 
     assert answer.provider == "OpenAI"
+
+
+def _job(status, *, method="GET", is_background=None, **fields):
+    endpoint = Hosts().endpoint(
+        method, "https://openrouter.ai/api/v1/responses" + ("/gen-1" if method == "GET" else "")
+    )
+    request = Request(is_background=bool(is_background))
+    reader = reader_for(endpoint, request, status=200, header={"content-type": "application/json"}.get)
+    reader.feed(json.dumps({"id": "gen-1", "status": status, **fields}).encode())
+    reader.close()
+    return reader.answer().job
+
+
+def test_only_a_response_made_in_the_background_is_a_job():
+    assert _job("completed", method="POST") is None
+    assert _job("in_progress", method="POST", background=False) is None
+    assert _job("queued", method="POST", is_background=True) == "pending"
+    assert _job("queued", method="POST", background=True) == "pending"
+    assert _job("completed", method="POST", is_background=True) == "ended"
+
+
+def test_a_response_read_again_is_a_job_or_was_counted_when_it_was_made():
+    assert _job("in_progress", background=True) == "pending"
+    assert _job("incomplete", background=True) == "ended"
+    assert _job("completed", background=False) == "stored"
+    assert _job("in_progress", background=False) == "stored"
+    assert _job("completed") == "stored"
+    assert _job("queued") == "pending"
+
+
+def test_a_background_stream_that_is_cut_goes_on_behind_it():
+    reader = reader_for(
+        ENDPOINT, Request(is_background=True), status=200, header={"content-type": "text/event-stream"}.get
+    )
+    reader.feed(_event("response.queued", response={"id": "gen-1", "status": "queued"}))
+
+    assert reader.answer().job == "pending"

@@ -70,6 +70,12 @@ SIDE_BY_SIDE = (
     "a call gets its span and, below it, ours, which has the billed cost and the route; or_otel's own metrics count "
     "it once, but gen_ai.client.* summed over both may count it twice"
 )
+TOGETHER = (
+    "its span stands for the call and gets the billed cost and the route from us; no second span, and the standard "
+    "metrics gen_ai.client.* are its alone"
+)
+UTIL_GENAI = "opentelemetry-instrumentation-genai-"
+"""Distributions built on opentelemetry-util-genai, which tells instrumentations below it of its span."""
 SELECT_SCOPE = "sum gen_ai.client.* over one scope only: otel_scope_name='or_otel'"
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -194,13 +200,15 @@ def _instrumentations(environ: Mapping[str, str]) -> Iterator[Check]:
         distribution = point.dist.name if point.dist is not None else point.value
         if point.name != OUR_ENTRY_POINT and GENAI.search(f"{distribution} {point.name}"):
             is_off = bool(switched_off & {point.name, "*"})
-            effect = f"{DISABLED} keeps it off" if is_off else f"where it is active, {SIDE_BY_SIDE}"
+            is_shared = distribution.startswith(UTIL_GENAI)
+            meeting = f"where it is active, {TOGETHER if is_shared else SIDE_BY_SIDE}"
             yield Check(
                 topic="instrumentations",
                 name=distribution,
                 state="info",
-                sentence=f"installed (entry point {point.name!r}); {effect}",
-                remedy=None if is_off else f"{SELECT_SCOPE}, or switch it off: {DISABLED}={point.name}",
+                sentence=f"installed (entry point {point.name!r}); "
+                + (f"{DISABLED} keeps it off" if is_off else meeting),
+                remedy=None if is_off or is_shared else f"{SELECT_SCOPE}, or switch it off: {DISABLED}={point.name}",
             )
     for name in GENAI_PACKAGES:
         if (own := installed(name)) is not None:

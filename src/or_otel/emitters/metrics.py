@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import cast
 from weakref import WeakKeyDictionary
 
+from opentelemetry import context as context_api
 from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Observation
@@ -25,6 +26,7 @@ from or_otel.calls import CallRecord, CallStarted, Emission, Emitter
 from or_otel.catalogue import Metric
 from or_otel.emitters import attributes
 from or_otel.emitters.attributes import MetricValue
+from or_otel.emitters.outer import outer_of
 from or_otel.facts import EXACT, Cost
 
 SCOPE = "or_otel"
@@ -97,7 +99,9 @@ class Metrics(Emitter):
         with self._board.lock:
             key = self._active.admit((endpoint.operation, endpoint.provider, call.request.model))
             self._active.add(key, 1)
-        return _Running(self, key)
+        # Who has the outer span also records the standard histograms.
+        outer = outer_of(context_api.get_current(), endpoint.operation)
+        return _Running(self, key, is_measured_outside=outer is not None)
 
     def add_cost(self, record: CallRecord, cost: Cost) -> None:
         """Count money that was learned after the call ended; counters only."""
@@ -108,8 +112,10 @@ class Metrics(Emitter):
         """Empty the sums, which are the parent's, and replace the lock, which a lost thread may hold."""
         self._board.clear()
 
-    def ended(self, record: CallRecord, active: Key, context: Context | None) -> None:
-        """Count a finished call."""
+    def ended(
+        self, record: CallRecord, active: Key, context: Context | None, *, is_measured_outside: bool = False
+    ) -> None:
+        """Count a finished call; the standard histograms only where no outer instrumentation records them."""
         values = attributes.counter_values(record, self._tags)
         status_of = [attributes.attempt_status(attempt) for attempt in record.attempts]
         failure = record.failure
@@ -140,6 +146,8 @@ class Metrics(Emitter):
                 its_values = attributes.route_attempt_values(values, attempt)
                 self._route_attempts.count((*its_values, None if attempt.status is None else str(attempt.status)))
             self._count_tool_calls(values, record)
+        if not is_measured_outside:
+            self._measure_as_others_do(record, context)
         self._measure(record, context)
 
     def _add_cost(self, values: Key, record: CallRecord, cost: Cost) -> None:
@@ -158,16 +166,19 @@ class Metrics(Emitter):
             if count:
                 self._tool_calls.count((*values, outcome), count)
 
-    def _measure(self, record: CallRecord, context: Context | None) -> None:
+    def _measure_as_others_do(self, record: CallRecord, context: Context | None) -> None:
         values = attributes.histogram_values(record)
         usage = record.usage
-        total = record.cost.total if record.cost else None
         error_type = record.failure.error_type if record.failure else None
         self._record(self._duration, record.duration_s, (*values, error_type), context)
         if usage is not None:
             self._record(self._token_usage, usage.input_tokens, (*values, "input"), context)
             self._record(self._token_usage, usage.output_tokens, (*values, "output"), context)
         self._record(self._first_chunk, record.time_to_first_chunk_s, values, context)
+
+    def _measure(self, record: CallRecord, context: Context | None) -> None:
+        values = attributes.histogram_values(record)
+        total = record.cost.total if record.cost else None
         self._record(self._call_cost, None if total is None else float(total), values, context)
         self._record(self._output_rate, record.output_rate, values, context)
 
@@ -191,15 +202,17 @@ class Metrics(Emitter):
 class _Running(Emission):
     """A call that is counted as active."""
 
-    __slots__ = ("_active", "_metrics")
+    __slots__ = ("_active", "_is_measured_outside", "_metrics")
 
-    def __init__(self, owner: Metrics, active: Key) -> None:
+    def __init__(self, owner: Metrics, active: Key, *, is_measured_outside: bool) -> None:
         self._metrics = owner
         self._active = active
+        self._is_measured_outside = is_measured_outside
 
     def end(self, record: CallRecord, context: object | None) -> None:
         """Count the finished call."""
-        self._metrics.ended(record, self._active, cast("Context | None", context))
+        measured_context = cast("Context | None", context)
+        self._metrics.ended(record, self._active, measured_context, is_measured_outside=self._is_measured_outside)
 
 
 class _Board:

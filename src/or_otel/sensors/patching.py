@@ -92,7 +92,7 @@ def is_collecting() -> bool:
     return getattr(_collecting, "now", False)
 
 
-class Tee(wrapt.ObjectProxy):  # type: ignore[misc, name-defined, unused-ignore]
+class Tee(wrapt.ObjectProxy):  # type: ignore[misc, type-arg, unused-ignore]  # typed since wrapt 2
     """Stands in for a body of the host's: looks and acts like it, type included, and shows an exchange what is read.
 
     For libraries whose bodies are read by many methods; a subclass overrides those that read.

@@ -69,6 +69,10 @@ IMAGE_TOKENS = 1290
 """Output tokens of one image."""
 HEARD_TOKENS = 42
 """Input tokens of any recording: its sound is not looked at."""
+VIDEO_TOKENS = 10_000
+"""Output tokens of one second of video."""
+VIDEO_S = 4
+BATCH_DISCOUNT = Decimal("0.5")
 TEXT = (
     "The river was calm that morning and the ferry left on time. Nobody on the deck spoke much, "
     "but the harbour behind them was already loud with carts, gulls and the calling of prices."
@@ -106,6 +110,15 @@ class _Served:
     strategy: str
 
 
+@dataclass(slots=True)
+class _Job:
+    """Work asked about later: how it stands until then, and how it ends."""
+
+    running: Scenario
+    ended: Scenario
+    polls_left: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     """A request, read."""
@@ -131,6 +144,7 @@ class Behaviour:
         account: Keys and credits.
         pace_s: Time between the deltas of a stream.
         generation_not_found_first: How often `/generation` answers 404 for each id before it knows it.
+        polls_until_ended: How often a video, batch or background response is told unfinished when asked about.
         is_answer_dated: Whether answers name the dated model, as OpenRouter did in early 2026.
     """
 
@@ -138,6 +152,7 @@ class Behaviour:
         self.account = account
         self.pace_s = pace_s
         self.generation_not_found_first = 0
+        self.polls_until_ended = 1
         self.is_answer_dated = False
         self._troubles: dict[str, _Trouble] = {}
         self._asked_generations: dict[str, int] = {}
@@ -145,6 +160,7 @@ class Behaviour:
         self._replays: dict[str, tuple[Answer, float]] = {}
         self._refused: set[str] = set()
         self._stored: dict[str, Json] = {}
+        self._jobs: dict[str, _Job] = {}
         self._inference: dict[str, Callable[[_Asked], Scenario]] = {
             "/chat/completions": self._chat,
             "/completions": self._completions,
@@ -156,6 +172,8 @@ class Behaviour:
             "/images/generations": self._images,
             "/audio/speech": self._speech,
             "/audio/transcriptions": self._transcription,
+            "/videos": self._videos,
+            "/batches": self._batches,
         }
         self._public: dict[str, Callable[[dict[str, str], Received], Scenario]] = {
             "/models": self._models,
@@ -186,8 +204,8 @@ class Behaviour:
 
     def _told(self, path: str, query: dict[str, str], request: Received) -> Scenario | None:
         """Answer what is asked by GET; None when nothing is there."""
-        if path.startswith("/responses/"):
-            return self._stored_response(path.removeprefix("/responses/"), request)
+        if path.startswith(("/responses/", "/videos/", "/batches/")):
+            return self._fetched(path[1:].partition("/")[2], request)
         if path in self._public:
             return self._public[path](query, request)
         if path.startswith("/models/") and path.endswith("/endpoints"):
@@ -249,6 +267,10 @@ class Behaviour:
         if not any(texts):
             raise RefusalError(error(400, 'Input required: give "input"'))
         answer = self._answer(asked, [*([said] if isinstance(said, str) else []), *texts])
+        if asked.body.get("background") is True and not asked.is_stream:
+            running = shapes.background_response(answer, "in_progress")
+            self._begin(answer, running, shapes.background_response(answer))
+            return shapes.background_response(answer, "queued")
         is_stored = asked.body.get("store") is True
         if is_stored:
             self._stored[answer.id] = shapes.response_body(answer, is_stored=True)
@@ -258,12 +280,53 @@ class Behaviour:
             return self._paced(shapes.response_stream(answer, is_stored=is_stored), asked)
         return shapes.response(answer, is_stored=is_stored)
 
-    def _stored_response(self, response_id: str, request: Received) -> Scenario:
+    def _fetched(self, name: str, request: Received) -> Scenario:
+        """Tell a stored response again, or how a job stands."""
         key = self.account.authorised(request)
         if isinstance(key, Scenario):
             return key
-        body = self._stored.get(response_id)
-        return error(404, "Response not found") if body is None else Scenario(body=body)
+        job = self._jobs.get(name)
+        if job is not None:
+            job.polls_left -= 1
+            if job.polls_left >= 0:
+                return job.running
+            ended, job.ended = job.ended, replace(job.ended, bill=None)  # who asks again is not who pays
+            return ended
+        body = self._stored.get(name)
+        return error(404, "Not found") if body is None else Scenario(body=body)
+
+    def _begin(self, answer: Answer, running: Scenario, ended: Scenario) -> None:
+        self._jobs[answer.id] = _Job(running=running, ended=ended, polls_left=self.polls_until_ended)
+
+    def _videos(self, asked: _Asked) -> Scenario:
+        _required(asked, "prompt")
+        seconds = asked.body.get("duration")
+        seconds = seconds if isinstance(seconds, int) and seconds > 0 else VIDEO_S
+        answer = self._work(asked, "vid", 0, image_tokens=seconds * VIDEO_TOKENS)
+        url = f"http://{asked.received.headers.get('host', 'openrouter.ai')}/api/v1"
+        self._begin(answer, shapes.video(answer, "in_progress", url=url), shapes.video(answer, url=url))
+        return replace(shapes.video(answer, "pending", url=url), status=202)
+
+    def _batches(self, asked: _Asked) -> Scenario:
+        requests = asked.body.get("requests")
+        if not isinstance(requests, list) or not requests:
+            raise RefusalError(error(400, 'Input required: give "requests"'))
+        bodies = [_mapping(_mapping(each).get("body")) for each in requests]
+        given = [body.get("messages") for body in bodies]
+        tokens = sum(
+            map(_tokens, _texts([each for messages in given if isinstance(messages, list) for each in messages]))
+        )
+        whole = self._work(asked, "batch", tokens, text=TEXT * len(requests))
+        answer = replace(
+            whole,
+            model=_required(asked, "model"),
+            input_cost=whole.input_cost * BATCH_DISCOUNT,
+            output_cost=whole.output_cost * BATCH_DISCOUNT,
+            fee=whole.fee * BATCH_DISCOUNT,
+        )
+        count = len(requests)
+        self._begin(answer, shapes.batch(answer, "in_progress", count=count), shapes.batch(answer, count=count))
+        return shapes.batch(answer, "validating", count=count)
 
     def _messages(self, asked: _Asked) -> Scenario:
         messages, system = asked.body.get("messages"), asked.body.get("system")

@@ -59,7 +59,7 @@ class Model:
         created: Unix time of its appearance.
         context_length: Tokens it can hold.
         offers: Endpoints in the router's usual order.
-        output: `text`, `embeddings`, `rerank`, `image`, `speech` or `transcription`.
+        output: `text`, `embeddings`, `rerank`, `image`, `speech`, `transcription` or `video`.
     """
 
     id: str
@@ -206,6 +206,14 @@ MODELS = (
         context_length=16_000,
         offers=(_offer(OPENAI, "1.25 5", 900, 0),),
         output="transcription",
+    ),
+    Model(
+        id="google/veo-3.1",
+        permaslug="google/veo-3.1",
+        name="Google: Veo 3.1",
+        context_length=4_096,
+        offers=(_offer(VERTEX, "0 20", 40_000, 0),),
+        output="video",
     ),
 )
 

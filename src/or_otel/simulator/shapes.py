@@ -97,13 +97,16 @@ def _responses_usage(answer: Answer) -> dict[str, object]:
     }
 
 
-def response_body(answer: Answer, *, status: str | None = None, is_stored: bool = False) -> dict[str, Any]:
+def response_body(
+    answer: Answer, *, status: str | None = None, is_stored: bool = False, is_background: bool = False
+) -> dict[str, Any]:
     """Write a response object.
 
     Args:
         answer: What is generated.
-        status: `in_progress` and `failed` have neither output nor usage; None follows from the finish reason.
+        status: `queued`, `in_progress` and `failed` have neither output nor usage; None follows from the finish reason.
         is_stored: Whether it can be read again.
+        is_background: Whether it is made after its request was answered.
     """
     status = status or ("incomplete" if answer.finish_reason in {"length", "content_filter"} else "completed")
     has_ended = status in {"completed", "incomplete"}
@@ -129,10 +132,10 @@ def response_body(answer: Answer, *, status: str | None = None, is_stored: bool 
         "tools": [],
         "service_tier": answer.service_tier,
         "store": is_stored,
-        "background": False,
+        "background": is_background,
         "usage": _responses_usage(answer) if has_ended else None,
     }
-    if answer.metadata is not None and status != "in_progress":
+    if answer.metadata is not None and status not in {"queued", "in_progress"}:
         body["openrouter_metadata"] = answer.metadata
     return body
 
@@ -460,3 +463,54 @@ def speech(answer: Answer) -> Scenario:
     """Sound: nothing of it tells what it cost."""
     scenario = _without_choices(answer, SOUND, "tts")
     return replace(scenario, headers=(*scenario.headers, ("content-type", "audio/mpeg")))
+
+
+# Jobs -----------------------------------------------------------------------------------------------------------------
+
+
+def _job(answer: Answer, body: object, api: str, *, has_ended: bool) -> Scenario:
+    """Finish a job's answer: billed once it has ended, and named by its body alone."""
+    entry = replace(_told(answer, Scenario(), api).bill or bill(answer), finish_reason=None, native_finish_reason=None)
+    return Scenario(body=body, bill=entry if has_ended else None)
+
+
+def video(answer: Answer, status: str = "completed", *, url: str = "https://openrouter.ai/api/v1") -> Scenario:
+    """A video job as it stands; what it cost is told at its end."""
+    place = f"{url}/videos/{answer.id}"
+    body: dict[str, object] = {"id": answer.id, "polling_url": place, "status": status}
+    has_ended = status == "completed"
+    if has_ended:
+        usage = {"cost": answer.charged, "is_byok": answer.is_byok}
+        body |= {"generation_id": answer.id, "unsigned_urls": [f"{place}/content?index=0"], "usage": usage}
+    elif status == "failed":
+        body["error"] = "The provider could not make it"
+    return _job(answer, body, "video", has_ended=has_ended)
+
+
+def batch(answer: Answer, status: str = "completed", *, count: int = 1) -> Scenario:
+    """A batch of so many requests as it stands; its sums are told at its end, its results elsewhere."""
+    has_ended = status == "completed"
+    body = {
+        "id": answer.id,
+        "object": "batch",
+        "endpoint": "/v1/chat/completions",
+        "model": answer.model,
+        "provider": answer.provider,
+        "status": status,
+        "completion_window": "24h",
+        "created_at": answer.created,
+        "expires_at": answer.created + 86_400,
+        "finalized_at": answer.created + 1 if has_ended else None,
+        "error": None,
+        "request_counts": {"total": count, "completed": count if has_ended else 0, "failed": 0},
+        "results": None,
+        "usage": usage_body(answer) if has_ended else None,
+    }
+    return _job(answer, body, "completions", has_ended=has_ended)
+
+
+def background_response(answer: Answer, status: str | None = None) -> Scenario:
+    """A response made in the background as it stands; None ends it as its finish reason says."""
+    body = response_body(answer, status=status, is_stored=True, is_background=True)
+    entry = _told(answer, Scenario(), "responses").bill
+    return Scenario(body=body, bill=entry if body["usage"] is not None else None)

@@ -25,6 +25,8 @@ MAX_CHOICES = 128
 """Choices beyond it are not told apart: an index is a number the server chose."""
 ABSENT = msgspec.Raw()
 NO_USAGE = Usage()
+ENDED = frozenset({"completed", "incomplete", "failed", "cancelled", "expired"})
+"""The last states of a job or a response, as OpenRouter and OpenAI name them; any other is not the last."""
 ALWAYS = (b"[DONE]", b"\\u00")
 """Always read on: the terminal event, and escaped ASCII letters, which could spell any key."""
 

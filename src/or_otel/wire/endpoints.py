@@ -18,7 +18,7 @@ OPENROUTER = "openrouter"
 OPENROUTER_HOST = "openrouter.ai"
 DEFAULT_PORTS = {"https": 443, "http": 80}
 FETCH_RESPONSE = "fetch_response"
-"""The operation of reading a stored response again."""
+"""The operation of reading a stored response again, and of asking how a job stands."""
 NO_HOSTS: Mapping[str, str] = {}
 
 
@@ -50,10 +50,17 @@ ROWS = (
     Row("/audio/speech", "speech", "generate_content"),
     Row("/audio/transcriptions", "transcription", "generate_content"),
     Row("/audio/translations", "transcription", "generate_content"),
+    Row("/videos", "videos", "generate_content"),
+    # Not `/v1/messages/batches`: Anthropic's tell neither tokens nor money.
+    Row("/v1/batches", "batches", "create_batch"),
+    Row("/beta/batches", "batches", "create_batch"),  # OpenRouter, until mid 2026
+    Row("/openai/batches", "batches", "create_batch"),  # Azure
 )
 
-FETCHED = Row("/responses/{id}", "responses", FETCH_RESPONSE)
-"""The one inference path that is asked by GET."""
+FETCHED = tuple(row._replace(operation=FETCH_RESPONSE) for row in ROWS if row.api in {"responses", "videos", "batches"})
+"""What is asked by GET, with an id behind."""
+NO_IDS = frozenset({"models"})
+"""What stands where an id could: OpenRouter lists its video models there."""
 
 PROVIDERS = {
     "api.openai.com": "openai",
@@ -118,7 +125,7 @@ class Hosts:
     def endpoint(self, method: str, url: str) -> Endpoint | None:
         """Say where a request goes, or None when it is not ours. Never raises, whatever the URL."""
         if method != "POST" and method.upper() != "POST":
-            return self._fetched(url) if "/responses/" in url and method.upper() == "GET" else None
+            return self._fetched(url) if method.upper() == "GET" else None
         path = url
         if "?" in path or "#" in path:
             path = path.partition("?")[0].partition("#")[0]
@@ -131,10 +138,11 @@ class Hosts:
         return None if row is None else self._at(url, row)
 
     def _fetched(self, url: str) -> Endpoint | None:
-        """Recognise `GET …/responses/{id}`; what lies below an id, such as its input items, is none of ours."""
-        path = url.partition("?")[0].partition("#")[0].rstrip("/")
-        is_one = path.rpartition("/")[0].endswith("/responses")
-        return self._at(url, FETCHED) if is_one else None
+        """Recognise `GET …/responses/{id}` and its like; what lies below an id is none of ours."""
+        folder, _, name = url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")
+        if not folder.endswith(_FOLDERS) or name in NO_IDS:
+            return None
+        return self._at(url, next(row for row in FETCHED if folder.endswith(row.suffix)))
 
     def _at(self, url: str, row: Row) -> Endpoint | None:
         try:
@@ -181,6 +189,7 @@ def _by_segment() -> Mapping[str, tuple[Row, ...]]:
 
 
 _ROWS_BY_SEGMENT = _by_segment()
+_FOLDERS = tuple(row.suffix for row in FETCHED)
 
 
 def _extra_key(declared: str) -> tuple[str, int | None]:

@@ -17,6 +17,7 @@ from or_otel.wire.answers import AnswerFacts
 from or_otel.wire.chat import ChatFacts
 from or_otel.wire.endpoints import FETCH_RESPONSE
 from or_otel.wire.failures import ERROR_STATUS, failure_without_body
+from or_otel.wire.jobs import BatchFacts, JobFacts
 from or_otel.wire.messages import MessagesFacts
 from or_otel.wire.responses import FetchedFacts, ResponsesFacts
 from or_otel.wire.sse import MAX_EVENT_BYTES, EventStream
@@ -39,6 +40,8 @@ FACTS: Mapping[Api, type[AnswerFacts]] = {
     "images": WholeFacts,
     "speech": WholeFacts,
     "transcription": WholeFacts,
+    "videos": JobFacts,
+    "batches": BatchFacts,
 }
 """What each API's payloads are read by."""
 SILENT_APIS = frozenset({"speech", "transcription"})
@@ -93,7 +96,8 @@ def reader_for(
         A reader for events or for a whole body, by what the server says it sends: one that
         was asked for a stream may answer without, errors above all.
     """
-    shape = FetchedFacts if endpoint.operation == FETCH_RESPONSE else FACTS[endpoint.api]
+    is_fetched = endpoint.api == "responses" and endpoint.operation == FETCH_RESPONSE
+    shape = FetchedFacts if is_fetched else FACTS[endpoint.api]
     facts = shape(
         request,
         is_openrouter=endpoint.is_openrouter,

@@ -148,6 +148,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "model": ("model", text_of),
     "models": ("models", texts_of),
     "stream": ("is_stream", _is_true),
+    "background": ("is_background", _is_true),
     "preset": ("preset", text_of),
     "provider": ("provider", _preferences),
     "max_tokens": ("max_tokens", count_of),

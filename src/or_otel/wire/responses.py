@@ -7,16 +7,16 @@ Source: OpenAI "Responses" and "Streaming events" (seen 2026-11), OpenRouter "Re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
 
-from or_otel.facts import Answer, ToolCalls
-from or_otel.wire.answers import ABSENT, ALWAYS, AnswerFacts
+from or_otel.facts import Answer, Job, Request
+from or_otel.wire.answers import ABSENT, ALWAYS, ENDED, AnswerFacts
 from or_otel.wire.failures import ERROR_STATUS
-from or_otel.wire.fields import UNREADABLE, count_of, items_of, object_of, text_of, value_of
+from or_otel.wire.fields import UNREADABLE, count_of, flag_of, items_of, object_of, text_of, value_of
 
 MAX_ITEMS = 1024
 """Items beyond it are not told apart: an index is a number the server chose."""
@@ -64,6 +64,7 @@ class _Told(msgspec.Struct):
     provider: msgspec.Raw = ABSENT
     service_tier: msgspec.Raw = ABSENT
     status: msgspec.Raw = ABSENT
+    background: msgspec.Raw = ABSENT
     incomplete_details: msgspec.Raw = ABSENT
     output: msgspec.Raw = ABSENT
     usage: msgspec.Raw = ABSENT
@@ -81,6 +82,26 @@ class ResponsesFacts(AnswerFacts):
     _has_events = False
     _has_pieces = False
     _has_arguments: frozenset[int] = frozenset()
+    _last_status: str | None = None
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        is_openrouter: bool,
+        status: int,
+        header: Callable[[str], str | None],
+        content_limit_bytes: int,
+    ) -> None:
+        """Set up; a content limit of 0 keeps no content."""
+        super().__init__(
+            request,
+            is_openrouter=is_openrouter,
+            status=status,
+            header=header,
+            content_limit_bytes=content_limit_bytes,
+        )
+        self._is_background = True if request.is_background else None
 
     def read(self, data: bytes) -> bool:
         """Take one JSON object: an event or a whole body; False when it is none."""
@@ -111,6 +132,18 @@ class ResponsesFacts(AnswerFacts):
         self.is_terminal = self.is_terminal or kind in _TERMINAL
         return True
 
+    def answer(self, *, is_complete: bool) -> Answer:
+        """Give the facts so far."""
+        answer = super().answer(is_complete=is_complete)
+        if self._last_status is None or self._status >= ERROR_STATUS:
+            return answer
+        return replace(answer, job=self._job(has_ended=self._last_status in ENDED))
+
+    def _job(self, *, has_ended: bool) -> Job | None:
+        if not self._is_background:
+            return None
+        return "ended" if has_ended else "pending"
+
     def _read_whole(self, told: _Told) -> None:
         self._named(told.id, told.model, told.provider, told.service_tier)
         self._routed(told.openrouter_metadata)
@@ -124,6 +157,9 @@ class ResponsesFacts(AnswerFacts):
         status = text_of(value_of(told.status))
         if status is not None:
             self._has_choices = True
+            self._last_status = status
+            if self._is_background is None:
+                self._is_background = flag_of(value_of(told.background))
             self._read_status(status, text_of(object_of(value_of(told.incomplete_details)).get("reason")))
 
     def _read_status(self, status: str, reason: str | None) -> None:
@@ -171,15 +207,13 @@ class ResponsesFacts(AnswerFacts):
 
 
 class FetchedFacts(ResponsesFacts):
-    """A stored response read again: it was counted, paid and judged when it was made."""
+    """A stored response read again: unless it was made in the background, it was counted when it was made."""
 
-    def answer(self, *, is_complete: bool) -> Answer:
-        """Give the facts so far, without what must not count a second time."""
-        answer = super().answer(is_complete=is_complete)
-        failure = answer.failure if self._status >= ERROR_STATUS else None
-        return replace(
-            answer, usage=None, cost=None, is_usage_unreadable=False, failure=failure, tool_calls=ToolCalls()
-        )
+    def _job(self, *, has_ended: bool) -> Job | None:
+        # Only a server that does not say how it was made leaves an unfinished one unexplained.
+        if self._is_background is None and not has_ended:
+            return "pending"
+        return super()._job(has_ended=has_ended) or "stored"
 
 
 def _index(told: _Told) -> int:
