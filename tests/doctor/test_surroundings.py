@@ -120,6 +120,7 @@ def test_a_package_that_instruments_without_an_entry_point_is_told(look, install
 
     assert check.state == "info"
     assert check.sentence.startswith("5.1 may instrument")
+    assert "suppress_other_instrumentation=False" in check.remedy
 
 
 def test_instrumentations_of_other_things_are_not_told(look, install):

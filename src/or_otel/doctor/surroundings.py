@@ -63,6 +63,8 @@ GENAI = re.compile(
 )
 GENAI_PACKAGES = ("traceloop-sdk", "logfire", "openlit", "langfuse")
 """Bring GenAI instrumentation of their own, without such an entry point."""
+SILENCED = {"logfire": "it silences every other instrumentation by default, ours included"}
+REMEDIES = {"logfire": "logfire.instrument_openai(suppress_other_instrumentation=False)"}
 ANTHROPIC_WITH_SPANS = 2
 """From this major version on, anthropic makes spans itself once a global tracer provider is set."""
 ANTHROPIC_SWITCH = "ANTHROPIC_OPEN_TELEMETRY"
@@ -216,8 +218,8 @@ def _instrumentations(environ: Mapping[str, str]) -> Iterator[Check]:
                 topic="instrumentations",
                 name=name,
                 state="info",
-                sentence=f"{own} may instrument LLM clients itself; where it does, {SIDE_BY_SIDE}",
-                remedy=SELECT_SCOPE,
+                sentence=f"{own} may instrument LLM clients itself; where it does, {SILENCED.get(name, SIDE_BY_SIDE)}",
+                remedy=REMEDIES.get(name, SELECT_SCOPE),
             )
     own = installed("anthropic") or ""
     if own.partition(".")[0].isdigit() and int(own.partition(".")[0]) >= ANTHROPIC_WITH_SPANS:
