@@ -15,7 +15,7 @@ from typing import Any
 
 from or_otel.exchange import Exchange, RequestSeen
 from or_otel.guard import guarded
-from or_otel.sensors.patching import Tee, current_watch, is_observed, of_decoded, wrap_method
+from or_otel.sensors.patching import Tee, current_watch, of_decoded, sending, wrap_method
 
 MODULE = "aiohttp.client"
 
@@ -27,15 +27,8 @@ def install(module: ModuleType) -> None:
         exchange = _opened(module, instance, args, kwargs)
         if exchange is None:
             return await wrapped(*args, **kwargs)
-        observed, token = is_observed.set(True), exchange.enter()
-        try:
+        with sending(exchange, lambda error: _failed(module, error, exchange)):
             response = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            _failed(module, error, exchange)
-            raise
-        finally:
-            exchange.leave(token)
-            is_observed.reset(observed)
         _observe(instance, kwargs, response, exchange)
         return response
 

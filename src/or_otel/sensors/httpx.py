@@ -17,7 +17,7 @@ from typing import Any
 
 from or_otel.exchange import Exchange, RequestSeen
 from or_otel.guard import guarded
-from or_otel.sensors.patching import current_watch, is_collecting, is_observed, wrap_method
+from or_otel.sensors.patching import current_watch, is_collecting, sending, wrap_method
 
 MODULES = ("httpx", "httpx2")
 FORM_FIELDS = ("model", "stream")
@@ -37,15 +37,8 @@ def _send(
     exchange = _opened(module, args, kwargs)
     if exchange is None:
         return wrapped(*args, **kwargs)
-    observed, token = is_observed.set(True), exchange.enter()
-    try:
+    with sending(exchange):
         response = wrapped(*args, **kwargs)
-    except BaseException as error:
-        exchange.failed(error, time.perf_counter())
-        raise
-    finally:
-        exchange.leave(token)
-        is_observed.reset(observed)
     _observe(module, tee, response, exchange)
     return response
 
@@ -57,15 +50,8 @@ async def _send_async(
     exchange = _opened(module, args, kwargs)
     if exchange is None:
         return await wrapped(*args, **kwargs)
-    observed, token = is_observed.set(True), exchange.enter()
-    try:
+    with sending(exchange):
         response = await wrapped(*args, **kwargs)
-    except BaseException as error:
-        exchange.failed(error, time.perf_counter())
-        raise
-    finally:
-        exchange.leave(token)
-        is_observed.reset(observed)
     _observe(module, tee, response, exchange)
     return response
 

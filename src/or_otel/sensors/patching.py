@@ -87,6 +87,33 @@ def wrap_method(owner: type | None, name: str, wrapper: Wrapper) -> None:
     _State.installed[definer, name] = (ours, original)
 
 
+class sending:  # noqa: N801 -- reads as a verb: `with sending(exchange):`
+    """Around the library's real send, awaited or not: its span is current, no inner sensor observes, a failure is told.
+
+    The error goes on to the caller as it is.
+    """
+
+    __slots__ = ("_exchange", "_failed", "_observed", "_token")
+
+    def __init__(self, exchange: Exchange, failed: Callable[[BaseException], None] | None = None) -> None:
+        """Set up; `failed` tells an error in a sensor's own way."""
+        self._exchange = exchange
+        self._failed = failed
+
+    def __enter__(self) -> None:
+        self._observed = is_observed.set(True)
+        self._token = self._exchange.enter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        del kind, trace
+        if error is not None and self._failed is not None:
+            self._failed(error)
+        elif error is not None:
+            self._exchange.failed(error, time.perf_counter())
+        self._exchange.leave(self._token)
+        is_observed.reset(self._observed)
+
+
 def is_collecting() -> bool:
     """Whether this thread runs a garbage collection now: code we call may hold locks below us on the stack."""
     return getattr(_collecting, "now", False)

@@ -14,7 +14,7 @@ from typing import Any
 
 from or_otel.exchange import Exchange, RequestSeen
 from or_otel.guard import guarded
-from or_otel.sensors.patching import Tee, current_watch, is_observed, of_decoded, wrap_method
+from or_otel.sensors.patching import Tee, current_watch, of_decoded, sending, wrap_method
 
 MODULE = "requests.sessions"
 
@@ -29,15 +29,8 @@ def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
     exchange = _opened(args, kwargs)
     if exchange is None:
         return wrapped(*args, **kwargs)
-    observed, token = is_observed.set(True), exchange.enter()
-    try:
+    with sending(exchange):
         response = wrapped(*args, **kwargs)
-    except BaseException as error:
-        exchange.failed(error, time.perf_counter())
-        raise
-    finally:
-        exchange.leave(token)
-        is_observed.reset(observed)
     _observe(response, exchange)
     return response
 
