@@ -114,7 +114,7 @@ class _Process:
         hooks: dict[str, Callable[[ModuleType], None]] = dict.fromkeys(httpx_sensor.MODULES, httpx_sensor.install)
         hooks[requests_sensor.MODULE] = requests_sensor.install
         hooks[aiohttp_sensor.MODULE] = aiohttp_sensor.install
-        hooks.update(dict.fromkeys(sdks.METHODS, sdks.install))
+        hooks.update(sdks.hooks())
         hooks["multiprocessing.util"] = self._arm_multiprocessing
         patching.activate(self.recorder, hooks)
         if settings.sigterm_flush:

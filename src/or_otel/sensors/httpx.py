@@ -17,7 +17,7 @@ from typing import Any
 
 from or_otel.exchange import Exchange, RequestSeen
 from or_otel.guard import guarded
-from or_otel.sensors.patching import current_watch, is_collecting, sending, wrap_method
+from or_otel.sensors.patching import current_watch, sending, tell_closed, wrap_method
 
 MODULES = ("httpx", "httpx2")
 FORM_FIELDS = ("model", "stream")
@@ -141,7 +141,7 @@ def _tee(module: ModuleType) -> type:
             try:
                 self._inner.close()
             finally:
-                self._closed()
+                tell_closed(self._exchange)
 
     return Tee
 
@@ -175,7 +175,7 @@ def _async_tee(module: ModuleType) -> type:
             try:
                 await self._inner.aclose()
             finally:
-                self._closed()
+                tell_closed(self._exchange)
 
     return AsyncTee
 
@@ -197,10 +197,3 @@ class _Tee:
         exchange = self.__dict__.get("_exchange")
         if exchange is not None:
             exchange.abandoned(time.perf_counter())
-
-    def _closed(self) -> None:
-        now = time.perf_counter()
-        if is_collecting():
-            self._exchange.abandoned(now)
-        else:
-            self._exchange.closed(now)

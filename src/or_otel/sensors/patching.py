@@ -119,6 +119,15 @@ def is_collecting() -> bool:
     return getattr(_collecting, "now", False)
 
 
+def tell_closed(exchange: Exchange) -> None:
+    """Tell that a body was closed; during a garbage collection only remember it, for locks may be held around us."""
+    now = time.perf_counter()
+    if is_collecting():
+        exchange.abandoned(now)
+    else:
+        exchange.closed(now)
+
+
 class Tee(wrapt.ObjectProxy):  # type: ignore[misc, type-arg, unused-ignore]  # typed since wrapt 2
     """Stands in for a body of the host's: looks and acts like it, type included, and shows an exchange what is read.
 
@@ -133,11 +142,7 @@ class Tee(wrapt.ObjectProxy):  # type: ignore[misc, type-arg, unused-ignore]  # 
         self._self_exchange.abandoned(time.perf_counter())
 
     def _tell_closed(self) -> None:
-        now = time.perf_counter()
-        if is_collecting():
-            self._self_exchange.abandoned(now)
-        else:
-            self._self_exchange.closed(now)
+        tell_closed(self._self_exchange)
 
 
 def of_decoded(header: Callable[[str], str | None]) -> Callable[[str], str | None]:
