@@ -1,12 +1,50 @@
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import httpx
 import pytest
 
-from or_otel.simulator.account import SEARCH_KEY
+from or_otel.simulator.account import MANAGEMENT_KEY, SEARCH_KEY
 from or_otel.simulator.server import ScriptedOpenRouter
+
+
+class Clock:
+    """A wall clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.set("2026-11-20T12:00:00")
+
+    def set(self, text: str) -> None:
+        self.now_s = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def clocked(clock: Clock) -> Iterator[ScriptedOpenRouter]:
+    with ScriptedOpenRouter(wall=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def told(clocked: ScriptedOpenRouter, exact):
+    """Give the data of an account page, with exact decimals, as a management key reads it."""
+    with httpx.Client(timeout=10) as client:
+
+        def read(path: str, key: str = MANAGEMENT_KEY):
+            response = Asker(clocked, client).get(path, key)
+            assert response.status_code == 200, response.text
+            return exact(response.text)["data"]
+
+        yield read
 
 
 @pytest.fixture

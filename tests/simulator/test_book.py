@@ -43,6 +43,42 @@ def test_the_same_generation_is_entered_once():
     assert book.find("gen-2") is None
 
 
+def test_running_sums_follow_the_entries_and_their_corrections():
+    book = Book()
+    book.enter(ENTRY, changed(id="gen-2", created_at_s=90_000.0), changed(id="gen-3", key="def"))
+    before = book.summed(lambda slot: (slot.key, slot.day))
+    book.enter(changed(id="gen-2", charged=Decimal(1), created_at_s=10.0))
+
+    after = book.summed(lambda slot: (slot.key, slot.day))
+
+    assert {name: tally.requests for name, tally in before.items()} == {("abc", 0): 1, ("abc", 1): 1, ("def", 0): 1}
+    assert {name: tally.requests for name, tally in after.items()} == {("abc", 0): 2, ("def", 0): 1}
+    assert after["abc", 0].charged == Decimal("1.0005")
+    assert after["abc", 0].last_at_s == 10
+    assert book.total() == Decimal("1.001")
+    assert book.lifetime()["abc"].input_tokens == 200
+
+
+def test_sums_can_be_of_one_key_and_leave_slots_out():
+    book = Book()
+    book.enter(ENTRY, changed(id="gen-2", provider="Q"), changed(id="gen-3", key="def"))
+
+    assert set(book.summed(lambda slot: slot.provider, key="def")) == {"P"}
+    assert set(book.summed(lambda slot: slot.provider if slot.provider == "Q" else None)) == {"Q"}
+    assert book.summed(lambda slot: slot.day, key="nobody") == {}
+
+
+def test_a_sum_once_given_does_not_move():
+    book = Book()
+    book.enter(ENTRY)
+    given, lifetime = book.summed(lambda slot: slot.key)["abc"], book.lifetime()["abc"]
+
+    book.enter(changed(id="gen-2"))
+
+    assert given.requests == lifetime.requests == 1
+    assert book.lifetime()["abc"].requests == 2
+
+
 def test_a_provider_that_stops_bills_only_what_was_sent():
     left = ENTRY.cancelled(sent=1, planned=4)
 

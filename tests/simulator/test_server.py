@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from or_otel.simulator import scenarios as s
-from or_otel.simulator.account import SEARCH_KEY
+from or_otel.simulator.account import MANAGEMENT_KEY, SEARCH_KEY
 from or_otel.simulator.book import fingerprint
 from or_otel.simulator.server import ScriptedOpenRouter
 
@@ -36,6 +36,78 @@ def test_a_script_may_be_for_one_path(server, ask):
 
     assert ask.chat().status_code == 200
     assert ask.get("/generation?id=x").status_code == 500
+
+
+ACCOUNT_PATHS = (
+    "/key",
+    "/keys",
+    "/credits",
+    "/activity",
+    "/workspaces",
+    "/organization/members",
+    "/guardrails",
+    "/analytics/meta",
+    "/generation",
+    "/models",
+    "/models/openai/gpt-5.2/endpoints",
+    "/providers",
+)
+
+
+@pytest.mark.parametrize("path", ACCOUNT_PATHS)
+def test_an_account_path_fails_so_many_times_or_until_it_recovers(server, ask, path):
+    truth = ask.get(path, MANAGEMENT_KEY).status_code
+    server.account_fails(path, 429, times=2, retry_after_s=7)
+    limited = [ask.get(path, MANAGEMENT_KEY) for _ in range(3)]
+    server.account_fails(path, 503)
+    failed = [ask.get(path, MANAGEMENT_KEY).status_code for _ in range(3)]
+    server.recovers(path)
+
+    assert [response.status_code for response in limited] == [429, 429, truth]
+    assert limited[0].headers["retry-after"] == "7"
+    assert limited[0].json()["error"]["metadata"]["error_type"] == "rate_limit_exceeded"
+    assert failed == [503] * 3
+    assert ask.get(path, MANAGEMENT_KEY).status_code == truth
+
+
+@pytest.mark.parametrize(("status", "metadata"), [(401, False), (403, True)])
+def test_a_planted_refusal_looks_like_a_true_one(server, ask, status, metadata):
+    server.account_fails("/credits", status)
+
+    response = ask.get("/credits", MANAGEMENT_KEY)
+
+    assert response.status_code == status
+    assert ("metadata" in response.json()["error"]) is metadata
+
+
+def test_an_account_answer_may_be_no_json_or_cut_short(server, ask):
+    server.account_fails("/keys", body="<html>")
+    server.account_fails("/credits", cut_after=12)
+
+    assert (ask.get("/keys", MANAGEMENT_KEY).status_code, ask.get("/keys", MANAGEMENT_KEY).text) == (200, "<html>")
+    with pytest.raises(httpx.RemoteProtocolError):
+        ask.get("/credits", MANAGEMENT_KEY)
+
+
+def test_a_slow_account_answer_is_the_true_one_once_released(server, ask):
+    truth = ask.get("/credits", MANAGEMENT_KEY).json()
+    server.account_fails("/credits", wait="slow", times=1)
+
+    url, headers = f"{server.base_url}/credits", {"Authorization": f"Bearer {MANAGEMENT_KEY}"}
+    with pytest.raises(httpx.ReadTimeout):
+        ask.client.get(url, headers=headers, timeout=0.2)
+    server.account_fails("/credits", wait="slow")
+    server.release("slow")
+
+    assert ask.get("/credits", MANAGEMENT_KEY).json() == truth
+
+
+def test_a_script_without_a_path_is_not_used_up_by_questions_to_the_account(server, ask):
+    server.script(s.server_error(503))
+
+    asked = ask.post("/analytics/query", key=MANAGEMENT_KEY, metrics=["request_count"]).status_code
+
+    assert (asked, ask.chat().status_code) == (200, 503)
 
 
 def test_one_connection_serves_many_requests(server, ask):

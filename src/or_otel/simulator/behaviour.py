@@ -23,21 +23,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from or_otel.facts import RouteAttempt, Usage
 from or_otel.simulator import shapes
-from or_otel.simulator.account import Account, Key, endpoint_id, iso
-from or_otel.simulator.book import Entry
-from or_otel.simulator.market import (
-    ALIASES,
-    MODELS,
-    PRESETS,
-    PROVIDERS,
-    ROUTERS,
-    SUFFIX_SORTS,
-    Model,
-    Offer,
-    model_named,
-    price_of,
-    pricing,
-)
+from or_otel.simulator.account import Account, Key
+from or_otel.simulator.analytics import analytics
+from or_otel.simulator.generations import Generations, generation_body
+from or_otel.simulator.listings import listing
+from or_otel.simulator.market import ALIASES, PRESETS, ROUTERS, SUFFIX_SORTS, Model, Offer, model_named, price_of
 from or_otel.simulator.scenarios import (
     Answer,
     Chunk,
@@ -59,6 +49,9 @@ from or_otel.simulator.scenarios import (
     rate_limited,
     stream,
 )
+from or_otel.simulator.statements import Statements
+
+__all__ = ["Behaviour", "RefusalError", "generation_body"]
 
 OK = 200
 TOO_MANY = 429
@@ -142,20 +135,20 @@ class Behaviour:
 
     Attributes:
         account: Keys and credits.
+        generations: What `/generation` tells, and how late.
         pace_s: Time between the deltas of a stream.
-        generation_not_found_first: How often `/generation` answers 404 for each id before it knows it.
         polls_until_ended: How often a video, batch or background response is told unfinished when asked about.
         is_answer_dated: Whether answers name the dated model, as OpenRouter did in early 2026.
     """
 
     def __init__(self, *, account: Account, pace_s: float = 0.0) -> None:
         self.account = account
+        self.generations = Generations(account)
         self.pace_s = pace_s
-        self.generation_not_found_first = 0
         self.polls_until_ended = 1
         self.is_answer_dated = False
+        self._statements = Statements(account)
         self._troubles: dict[str, _Trouble] = {}
-        self._asked_generations: dict[str, int] = {}
         self._prefixes: set[str] = set()
         self._replays: dict[str, tuple[Answer, float]] = {}
         self._refused: set[str] = set()
@@ -175,11 +168,15 @@ class Behaviour:
             "/videos": self._videos,
             "/batches": self._batches,
         }
-        self._public: dict[str, Callable[[dict[str, str], Received], Scenario]] = {
-            "/models": self._models,
-            "/providers": self._providers,
-            "/generation": self._generation,
-        }
+
+    @property
+    def generation_not_found_first(self) -> int:
+        """How often `/generation` answers 404 for each id before it knows it."""
+        return self.generations.not_found_first
+
+    @generation_not_found_first.setter
+    def generation_not_found_first(self, reads: int) -> None:
+        self.generations.not_found_first = reads
 
     def fail(self, name: str, status: int, *, times: int | None = None, retry_after_s: int | None = None) -> None:
         """Let a provider (display name) or a model (slug) fail, always or so many times."""
@@ -200,17 +197,22 @@ class Behaviour:
             except RefusalError as refusal:
                 return shapes.anthropic_error(refusal.scenario) if path == "/messages" else refusal.scenario
         told = self._told(path, query, request) if request.method == "GET" else None
+        if (request.method, path) == ("POST", "/analytics/query"):
+            told = analytics(self.account, path, request)
         return told or error(404, "Not Found")
 
     def _told(self, path: str, query: dict[str, str], request: Received) -> Scenario | None:
         """Answer what is asked by GET; None when nothing is there."""
         if path.startswith(("/responses/", "/videos/", "/batches/")):
             return self._fetched(path[1:].partition("/")[2], request)
-        if path in self._public:
-            return self._public[path](query, request)
-        if path.startswith("/models/") and path.endswith("/endpoints"):
-            return self._endpoints(path.removeprefix("/models/").removesuffix("/endpoints"))
-        return self.account.answer(path, query, request)
+        if path == "/analytics/meta":
+            return analytics(self.account, path, request)
+        is_key_shown = request.key is not None and isinstance(self.account.authorised(request), Key)
+        return (
+            listing(path, query, failing=self._troubles, is_key_shown=is_key_shown)
+            or self.generations.answer(path, query, request)
+            or self._statements.answer(path, query, request)
+        )
 
     # Inference ----------------------------------------------------------------------------------
 
@@ -535,139 +537,6 @@ class Behaviour:
             return trouble.status, trouble.retry_after_s
         return OK, None
 
-    # What is told without a model ---------------------------------------------------------------
-
-    def _models(self, query: dict[str, str], request: Received) -> Scenario:
-        del query, request
-        listed = [_model_body(model, model.id) for model in MODELS]
-        for alias, target in ALIASES.items():
-            model = model_named(target)
-            if model is not None:
-                told = {"name": model.name, "slug": model.permaslug}
-                listed.append(_model_body(model, alias) | {"canonical_slug": alias, "alias_target": told})
-        varies = {"pricing": {"prompt": "-1", "completion": "-1"}}
-        listed += [_model_body(MODELS[0], router) | {"canonical_slug": router} | varies for router in ROUTERS]
-        body = {"data": listed, "links": {"next": None}, "total_count": len(listed)}
-        return Scenario(body=body, headers=(("cache-control", "max-age=300"),))
-
-    def _providers(self, query: dict[str, str], request: Received) -> Scenario:
-        del query, request
-        return Scenario(
-            body={"data": [{"name": p.name, "slug": p.slug, "privacy_policy_url": None} for p in PROVIDERS]}
-        )
-
-    def _endpoints(self, slug: str) -> Scenario:
-        model = model_named(ALIASES.get(slug, slug))
-        if model is None:
-            return error(404, f"Model {slug} not found")
-        whole = _model_body(model, model.id)
-        endpoints = [self._endpoint_body(model, offer) for offer in model.offers]
-        told = {name: whole[name] for name in ("id", "name", "created", "architecture")}
-        return Scenario(body={"data": {**told, "description": "", "endpoints": endpoints}})
-
-    def _endpoint_body(self, model: Model, offer: Offer) -> dict[str, object]:
-        is_failing = offer.provider.name in self._troubles
-        latency, throughput = offer.latency_ms, offer.throughput
-        return {
-            "name": f"{offer.provider.name} | {model.permaslug}",
-            "provider_name": offer.provider.name,
-            "tag": offer.provider.slug,
-            "model_id": model.id,
-            "model_name": model.name,
-            "context_length": model.context_length,
-            "max_completion_tokens": 64_000,
-            "max_prompt_tokens": None,
-            "quantization": "unknown",
-            "service_tier": None,
-            "status": -2 if is_failing else 0,
-            "supported_parameters": ["max_tokens", "tools", "response_format"],
-            "supports_implicit_caching": False,
-            "supports_diarization": False,
-            "supports_tool_choice": {"auto": True, "none": True, "required": True, "function": True},
-            "native_tools": {},
-            "pricing": {**pricing(offer), "discount": 0},
-            "uptime_last_5m": None if is_failing else 100,
-            "uptime_last_30m": Decimal("99.4"),
-            "uptime_last_1d": Decimal("99.8"),
-            "latency_last_30m": {"p50": latency, "p75": latency * 3 // 2, "p90": latency * 2, "p99": latency * 5},
-            "throughput_last_30m": {
-                "p50": throughput,
-                "p75": throughput * 6 // 5,
-                "p90": throughput * 7 // 5,
-                "p99": throughput * 2,
-            },
-        }
-
-    def _generation(self, query: dict[str, str], request: Received) -> Scenario:
-        key = self.account.authorised(request)
-        if isinstance(key, Scenario):
-            return key
-        wanted = query.get("id", "")
-        asked = self._asked_generations[wanted] = self._asked_generations.get(wanted, 0) + 1
-        entry = self.account.book.find(wanted)
-        if entry is None or asked <= self.generation_not_found_first:
-            return Scenario(status=404, body={"error": {"code": 404, "message": f"Generation {wanted[:64]} not found"}})
-        return Scenario(body={"data": generation_body(entry)})
-
-
-def generation_body(entry: Entry) -> dict[str, object]:
-    """Write the generation record of a bill."""
-    usage, total = entry.usage, entry.charged
-    responses = [
-        {
-            "id": endpoint_id(entry.id, str(number)),
-            "endpoint_id": endpoint_id(attempt.model or "", attempt.provider or ""),
-            "provider_name": attempt.provider,
-            "model_permaslug": attempt.model,
-            "status": attempt.status,
-            "latency": 640,
-            "is_byok": entry.is_byok and attempt.status == OK,
-        }
-        for number, attempt in enumerate(entry.attempts)
-    ]
-    absent = (
-        "app_id", "http_referer", "external_user", "preset_id", "moderation_latency", "num_media_prompt",
-        "num_media_completion", "num_input_audio_prompt", "num_fetches", "web_search_engine",
-    )  # fmt: skip
-    return {
-        "id": entry.id,
-        "request_id": entry.id.replace("gen-", "req-", 1),
-        "upstream_id": None,
-        "model": entry.permaslug,
-        "provider_name": entry.provider,
-        "provider_responses": responses,
-        "api_type": entry.api,
-        "router": entry.router,
-        "streamed": entry.is_stream,
-        "cancelled": entry.is_cancelled,
-        "is_byok": entry.is_byok,
-        "created_at": iso(entry.created_at_s),
-        "origin": "",
-        "user_agent": entry.user_agent,
-        "session_id": entry.session_id,
-        "workspace_id": None,
-        "data_region": "global",
-        "service_tier": "standard",
-        "response_cache_source_id": entry.cache_source_id,
-        "finish_reason": entry.finish_reason,
-        "native_finish_reason": entry.native_finish_reason,
-        "latency": 640,
-        "generation_time": 1490,
-        "tokens_prompt": usage.input_tokens,
-        "tokens_completion": usage.output_tokens,
-        "native_tokens_prompt": usage.input_tokens,
-        "native_tokens_completion": usage.output_tokens,
-        "native_tokens_reasoning": usage.reasoning_tokens or 0,
-        "native_tokens_cached": usage.cache_read_tokens or 0,
-        "native_tokens_completion_images": usage.image_output_tokens or 0,
-        "num_search_results": usage.web_searches,
-        "total_cost": total,
-        "usage": total,
-        "upstream_inference_cost": entry.upstream if entry.is_byok else 0,
-        "cache_discount": entry.cache_discount,
-        **dict.fromkeys(absent),
-    }
-
 
 # Reading requests -----------------------------------------------------------------------------------------------------
 
@@ -797,33 +666,3 @@ def _example(schema: Json, definitions: Json | None = None) -> object:
         return [_example(_mapping(schema.get("items")), definitions)]
     simple: dict[object, object] = {"integer": 1, "number": 1, "boolean": True, "null": None}
     return simple.get(kind, "Lisbon")
-
-
-def _model_body(model: Model, slug: str) -> dict[str, object]:
-    text = ["text"]
-    output = [model.output]
-    return {
-        "id": slug,
-        "canonical_slug": model.permaslug,
-        "name": model.name,
-        "created": model.created,
-        "context_length": model.context_length,
-        "architecture": {
-            "modality": f"text->{model.output}",
-            "input_modalities": text,
-            "output_modalities": output,
-            "tokenizer": "Other",
-            "instruct_type": None,
-        },
-        "pricing": pricing(model.offers[0]),
-        "top_provider": {
-            "context_length": model.context_length,
-            "max_completion_tokens": 64_000,
-            "is_moderated": False,
-        },
-        "per_request_limits": None,
-        "supported_parameters": ["max_tokens", "tools", "response_format"],
-        "default_parameters": None,
-        "supported_voices": None,
-        "links": {"details": f"/api/v1/models/{model.permaslug}/endpoints"},
-    }

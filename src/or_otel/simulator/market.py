@@ -20,11 +20,14 @@ class Provider:
         name: Display name, as answers show it.
         slug: Name in requests.
         stops_on_cancel: Whether it stops billing when the client leaves a stream.
+        headquarters, datacenters: Country codes; None when not told.
     """
 
     name: str
     slug: str
     stops_on_cancel: bool = True
+    headquarters: str | None = None
+    datacenters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Model:
         context_length: Tokens it can hold.
         offers: Endpoints in the router's usual order.
         output: `text`, `embeddings`, `rerank`, `image`, `speech`, `transcription` or `video`.
+        expiration_date: UTC date on which it goes; None when it stays.
     """
 
     id: str
@@ -69,20 +73,27 @@ class Model:
     context_length: int = 200_000
     offers: tuple[Offer, ...]
     output: str = "text"
+    expiration_date: str | None = None
 
 
-OPENAI = Provider(name="OpenAI", slug="openai")
-AZURE = Provider(name="Azure", slug="azure")
-ANTHROPIC = Provider(name="Anthropic", slug="anthropic")
-BEDROCK = Provider(name="Amazon Bedrock", slug="amazon-bedrock", stops_on_cancel=False)
+OPENAI = Provider(name="OpenAI", slug="openai", headquarters="US", datacenters=("US",))
+AZURE = Provider(name="Azure", slug="azure", headquarters="US", datacenters=("US", "SE"))
+ANTHROPIC = Provider(name="Anthropic", slug="anthropic", headquarters="US", datacenters=("US",))
+BEDROCK = Provider(
+    name="Amazon Bedrock",
+    slug="amazon-bedrock",
+    stops_on_cancel=False,
+    headquarters="US",
+    datacenters=("US", "DE"),
+)
 VERTEX = Provider(name="Google", slug="google-vertex", stops_on_cancel=False)
 AI_STUDIO = Provider(name="Google AI Studio", slug="google-ai-studio", stops_on_cancel=False)
-DEEPINFRA = Provider(name="DeepInfra", slug="deepinfra")
-NOVITA = Provider(name="Novita", slug="novita")
-TOGETHER = Provider(name="Together", slug="together")
-GROQ = Provider(name="Groq", slug="groq", stops_on_cancel=False)
+DEEPINFRA = Provider(name="DeepInfra", slug="deepinfra", headquarters="US", datacenters=("US",))
+NOVITA = Provider(name="Novita", slug="novita", headquarters="US", datacenters=())
+TOGETHER = Provider(name="Together", slug="together", headquarters="US", datacenters=("US",))
+GROQ = Provider(name="Groq", slug="groq", stops_on_cancel=False, headquarters="US", datacenters=("US", "CA", "FI"))
 CHUTES = Provider(name="Chutes", slug="chutes")
-COHERE = Provider(name="Cohere", slug="cohere")
+COHERE = Provider(name="Cohere", slug="cohere", headquarters="CA", datacenters=("US",))
 
 PROVIDERS = (
     OPENAI, AZURE, ANTHROPIC, BEDROCK, VERTEX, AI_STUDIO, DEEPINFRA, NOVITA, TOGETHER, GROQ, CHUTES, COHERE,
@@ -194,6 +205,7 @@ MODELS = (
     Model(
         id="hexgrad/kokoro-82m",
         permaslug="hexgrad/kokoro-82m",
+        expiration_date="2027-03-31",
         name="hexgrad: Kokoro 82M",
         context_length=4_096,
         offers=(_offer(DEEPINFRA, "0.62 0", 300, 0),),

@@ -2,29 +2,28 @@
 
 Scenarios in, bytes out, requests and disconnects recorded. Requests are answered from the
 script first, and by `behaviour` when the script is empty. The server plays scenarios without knowing what
-they mean; only the book's entry of a scenario tells it what was billed, and when. It listens on 127.0.0.1 alone
-and logs nothing: what clients send stays in memory.
+they mean; only the book's entry of a scenario tells it what was billed, and when. It listens on 127.0.0.1 unless
+told otherwise, and logs nothing: what clients send stays in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import random
 import threading
 import time
-import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeVar
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import h11
 
 from or_otel.simulator.account import Account
 from or_otel.simulator.behaviour import Behaviour
 from or_otel.simulator.book import Book, Entry, fingerprint
+from or_otel.simulator.connection import Compressor, Line, cut_up, event_bytes, tells_usage
 from or_otel.simulator.exact_json import dumps
 from or_otel.simulator.scenarios import (
     Chunk,
@@ -36,15 +35,15 @@ from or_otel.simulator.scenarios import (
     Scenario,
     Step,
     Wait,
+    error,
+    forbidden,
     server_error,
+    unauthorized,
 )
 
 T = TypeVar("T")
 
-READ_BYTES = 65_536
 START_TIMEOUT_S = 10.0
-RANDOM_CUT_BYTES = 48
-"""Longest piece of a stream that is cut at random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +63,34 @@ class Disconnect:
 
 class CutError(Exception):
     """The scenario says to drop the connection."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trouble:
+    """What goes wrong on one path: what is other than in the true answer, and how often."""
+
+    status: int | None
+    times: int | None
+    retry_after_s: int | None
+    body: object
+    wait: str | None
+    cut_after: int | None
+
+    def spoil(self, scenario: Scenario) -> Scenario:
+        """Give what is answered instead."""
+        if self.times is not None:
+            self.times -= 1
+        if self.status is not None:
+            plain = {401: unauthorized, 403: forbidden}.get(self.status)
+            scenario = plain() if plain is not None else error(self.status, "Planted failure")
+        if self.retry_after_s is not None:
+            scenario = replace(scenario, headers=(*scenario.headers, ("retry-after", str(self.retry_after_s))))
+        return replace(
+            scenario,
+            body=scenario.body if self.body is None else self.body,
+            before=scenario.before if self.wait is None else (Wait(self.wait),),
+            cut_after=self.cut_after,
+        )
 
 
 @dataclass(slots=True)
@@ -96,6 +123,7 @@ class ScriptedOpenRouter:
         port: 0 takes a free one.
         pace_s: Time between the deltas of streams that the server makes up itself.
         wall: Gives Unix time, for `created_at` and the account's periods.
+        host: Where to listen; another than loopback only inside a container's own network.
 
     Attributes:
         book: What was truly billed.
@@ -103,13 +131,22 @@ class ScriptedOpenRouter:
         behaviour: How requests without a script are answered.
     """
 
-    def __init__(self, *, port: int = 0, pace_s: float = 0.0, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        pace_s: float = 0.0,
+        wall: Callable[[], float] = time.time,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.book = Book()
         self.account = Account(book=self.book, wall=wall)
         self.behaviour = Behaviour(account=self.account, pace_s=pace_s)
+        self._host = host
         self._port = port
         self._wall = wall
         self._script: dict[str | None, deque[Scenario]] = {}
+        self._troubles: dict[str, _Trouble] = {}
         self._requests: list[Received] = []
         self._disconnects: list[Disconnect] = []
         self._changed = threading.Condition()
@@ -161,7 +198,7 @@ class ScriptedOpenRouter:
 
     @property
     def base_url(self) -> str:
-        """Where clients point their base URL."""
+        """Where clients on this machine point their base URL."""
         return f"http://127.0.0.1:{self._port}/api/v1"
 
     # Script and trouble -------------------------------------------------------------------------
@@ -171,7 +208,7 @@ class ScriptedOpenRouter:
 
         Args:
             scenarios: One per request.
-            path: Below `/api/v1`, such as `/generation`; None takes every POST.
+            path: Below `/api/v1`, such as `/generation`; None takes every POST to a model.
         """
         self._script.setdefault(path, deque()).extend(scenarios)
 
@@ -192,8 +229,35 @@ class ScriptedOpenRouter:
         """Let every provider of a model answer with an error; the request's next model is then tried."""
         self.behaviour.fail(model, status, times=times)
 
+    def account_fails(
+        self,
+        path: str,
+        status: int | None = None,
+        *,
+        times: int | None = None,
+        retry_after_s: int | None = None,
+        body: object = None,
+        wait: str | None = None,
+        cut_after: int | None = None,
+    ) -> None:
+        """Plant trouble on one path, always or so many times; what is not given stays as in the true answer.
+
+        Args:
+            path: Below `/api/v1`, such as `/keys`.
+            status: Answer with this error.
+            times: How many answers; None is until `recovers(path)`.
+            retry_after_s: Told in the header.
+            body: Told instead: a JSON-able value, or text and bytes that may be no JSON at all.
+            wait: Answer only when the server is told to `release` this name.
+            cut_after: Drop the connection after so many bytes of the body.
+        """
+        self._troubles[path] = _Trouble(
+            status=status, times=times, retry_after_s=retry_after_s, body=body, wait=wait, cut_after=cut_after
+        )
+
     def recovers(self, name: str) -> None:
-        """End the trouble of a provider or a model."""
+        """End the trouble of a provider, a model or an account path."""
+        self._troubles.pop(name, None)
         self.behaviour.recover(name)
 
     # What was seen ------------------------------------------------------------------------------
@@ -261,7 +325,7 @@ class ScriptedOpenRouter:
                     await writer.wait_closed()
                 connections.discard(task)
 
-        listening = await asyncio.start_server(connected, "127.0.0.1", self._port)
+        listening = await asyncio.start_server(connected, self._host, self._port)
         self._port = listening.sockets[0].getsockname()[1]
         ready.set()
         await self._stop.wait()
@@ -273,7 +337,7 @@ class ScriptedOpenRouter:
         await listening.wait_closed()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = _Line(reader=reader, writer=writer)
+        line = Line(reader=reader, writer=writer)
         pump = asyncio.create_task(line.pump())
         try:
             while (request := await line.request()) is not None:
@@ -287,7 +351,7 @@ class ScriptedOpenRouter:
             with suppress(asyncio.CancelledError, ConnectionError):
                 await pump
 
-    async def _exchange(self, line: _Line, request: Received) -> bool:
+    async def _exchange(self, line: Line, request: Received) -> bool:
         """Answer one request; False ends the connection."""
         scenario = self._scenario(request)
         with self._changed:
@@ -320,14 +384,17 @@ class ScriptedOpenRouter:
 
     def _scenario(self, request: Received) -> Scenario:
         path = request.path.partition("?")[0].removeprefix("/api/v1")
-        for name in (path, None) if request.method == "POST" else (path,):
+        is_for_model = request.method == "POST" and not path.startswith("/analytics/")
+        for name in (path, None) if is_for_model else (path,):
             waiting = self._script.get(name)
             if waiting:
                 return waiting.popleft()
         try:
-            return self.behaviour.answer(request)
+            scenario = self.behaviour.answer(request)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            return server_error(500)  # a body of strange types; the true router masks such faults too
+            scenario = server_error(500)  # a body of strange types; the true router masks such faults too
+        trouble = self._troubles.get(path)
+        return scenario if trouble is None or trouble.times == 0 else trouble.spoil(scenario)
 
     def _tab(self, scenario: Scenario, request: Received) -> _Tab:
         entry = scenario.bill
@@ -343,7 +410,7 @@ class ScriptedOpenRouter:
 
     # Playing a scenario -------------------------------------------------------------------------
 
-    async def _play(self, line: _Line, scenario: Scenario, tab: _Tab) -> None:
+    async def _play(self, line: Line, scenario: Scenario, tab: _Tab) -> None:
         for step in scenario.before:
             await self._hold(step)
         if scenario.steps is None:
@@ -351,11 +418,11 @@ class ScriptedOpenRouter:
         else:
             await self._play_stream(line, scenario, tab, scenario.steps)
 
-    async def _play_body(self, line: _Line, scenario: Scenario, tab: _Tab) -> None:
+    async def _play_body(self, line: Line, scenario: Scenario, tab: _Tab) -> None:
         body = scenario.body
         data = body if isinstance(body, bytes) else (body if isinstance(body, str) else dumps(body)).encode()
         if scenario.encoding is not None:
-            compressor = _Compressor(scenario.encoding)
+            compressor = Compressor(scenario.encoding)
             data = compressor.add(data) + compressor.end()
         headers = {"content-type": "application/json", "content-length": str(len(data)), **dict(scenario.headers)}
         if scenario.cut_after is not None:
@@ -368,25 +435,25 @@ class ScriptedOpenRouter:
         await line.send(h11.Data(data=data))
         await line.send(h11.EndOfMessage())
 
-    async def _play_stream(self, line: _Line, scenario: Scenario, tab: _Tab, steps: tuple[Step, ...]) -> None:
+    async def _play_stream(self, line: Line, scenario: Scenario, tab: _Tab, steps: tuple[Step, ...]) -> None:
         headers = {
             "content-type": "text/event-stream",
             "cache-control": "no-cache",
             "transfer-encoding": "chunked",
             **dict(scenario.headers),
         }
-        compressor = _Compressor(scenario.encoding) if scenario.encoding is not None else None
+        compressor = Compressor(scenario.encoding) if scenario.encoding is not None else None
         await line.head(scenario, headers)
         cuts = random.Random(scenario.split) if isinstance(scenario.split, int) else None  # noqa: S311 -- cut points
         async for run in self._runs(scenario, steps):
             for step in run:
-                if isinstance(step, Done) or _tells_usage(step):
+                if isinstance(step, Done) or tells_usage(step):
                     tab.settle()
                 tab.is_over = tab.is_over or isinstance(step, Done)
-            written = [_event(step, scenario.newline) for step in run]
+            written = [event_bytes(step, scenario.newline) for step in run]
             pieces = written if scenario.split == "event" else [b"".join(written)]
             if cuts is not None:
-                pieces = _cut(pieces[0], cuts)
+                pieces = cut_up(pieces[0], cuts)
             for piece in pieces:
                 await line.send(h11.Data(data=compressor.add(piece) if compressor else piece))
             tab.sent += len(run)
@@ -422,131 +489,3 @@ class ScriptedOpenRouter:
         while step.name not in self._released:
             self._news.clear()
             await self._news.wait()
-
-
-@dataclass(slots=True)
-class _Line:
-    """One connection: bytes between the socket and h11, and whether the client is still there."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    http: h11.Connection = field(default_factory=lambda: h11.Connection(h11.SERVER))
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def pump(self) -> None:
-        """Read all the time, also while answering: only so a client's leaving is seen at once."""
-        try:
-            while data := await self.reader.read(READ_BYTES):
-                self.http.receive_data(data)
-                self.arrived.set()
-        except (ConnectionError, h11.RemoteProtocolError):
-            pass
-        self.gone.set()
-        self.arrived.set()
-
-    async def event(self) -> object:
-        """Give h11's next event; None when the client has left."""
-        while (event := self.http.next_event()) is h11.NEED_DATA:
-            if self.gone.is_set():
-                return None
-            if self.http.they_are_waiting_for_100_continue:
-                await self.send(h11.InformationalResponse(status_code=100, headers=[]))
-            self.arrived.clear()
-            await self.arrived.wait()
-        return event
-
-    async def request(self) -> Received | None:
-        """Read one whole request; None when there is no further one."""
-        head: h11.Request | None = None
-        body = bytearray()
-        while True:
-            event = await self.event()
-            if isinstance(event, h11.Request):
-                head = event
-            elif isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage) and head is not None:
-                return Received(
-                    method=head.method.decode(),
-                    path=head.target.decode(),
-                    headers={name.decode(): value.decode("latin-1") for name, value in head.headers},
-                    body=bytes(body),
-                    at_s=time.perf_counter(),
-                )
-            else:
-                return None
-
-    async def head(self, scenario: Scenario, headers: Mapping[str, str]) -> None:
-        """Write status and headers."""
-        encoding = {"content-encoding": scenario.encoding} if scenario.encoding else {}
-        told = {"server": "scripted-openrouter", "cf-ray": "0000000000000000-LIS", **headers, **encoding}
-        await self.send(h11.Response(status_code=scenario.status, headers=list(told.items())))
-
-    async def send(self, event: h11.Event) -> None:
-        """Write one event and let the loop see whether the client has left."""
-        data = self.http.send(event)
-        if data:
-            self.writer.write(data)
-        await self.writer.drain()
-        await asyncio.sleep(0)
-
-
-class _Compressor:
-    """Content encoding that can be flushed between events."""
-
-    def __init__(self, encoding: str) -> None:
-        self._encoding = encoding
-        # brotli and zstandard are for tests only, so they are imported when a scenario asks
-        if encoding == "br":
-            self._inner: Any = importlib.import_module("brotli").Compressor()
-        elif encoding == "zstd":
-            self._module: Any = importlib.import_module("zstandard")
-            self._inner = self._module.ZstdCompressor().compressobj()
-        else:
-            self._inner = zlib.compressobj(wbits=31 if encoding == "gzip" else 15)
-
-    def add(self, data: bytes) -> bytes:
-        """Compress, and flush so that the reader can read it now."""
-        if self._encoding == "br":
-            return bytes(self._inner.process(data) + self._inner.flush())
-        if self._encoding == "zstd":
-            return bytes(self._inner.compress(data) + self._inner.flush(self._module.COMPRESSOBJ_FLUSH_BLOCK))
-        return bytes(self._inner.compress(data) + self._inner.flush(zlib.Z_SYNC_FLUSH))
-
-    def end(self) -> bytes:
-        """Finish."""
-        return bytes(self._inner.finish() if self._encoding == "br" else self._inner.flush())
-
-
-def _event(step: Chunk | Comment | Done, newline: str) -> bytes:
-    if isinstance(step, Comment):
-        return f": {step.text}{newline}{newline}".encode()
-    if isinstance(step, Done):
-        return f"data: [DONE]{newline}{newline}".encode()
-    if isinstance(step.data, bytes):
-        return step.data
-    name = f"event: {step.event}{newline}" if step.event else ""
-    return f"{name}data: {dumps(step.data)}{newline}{newline}".encode()
-
-
-def _tells_usage(step: Step) -> bool:
-    if not isinstance(step, Chunk):
-        return False
-    if isinstance(step.data, bytes):
-        return b'"usage"' in step.data
-    if not isinstance(step.data, Mapping):
-        return False
-    whole = step.data.get("response")  # of the Responses API
-    told = whole if isinstance(whole, Mapping) else step.data
-    return told.get("usage") is not None
-
-
-def _cut(data: bytes, cuts: random.Random) -> list[bytes]:
-    pieces: list[bytes] = []
-    start = 0
-    while start < len(data):
-        end = start + cuts.randint(1, RANDOM_CUT_BYTES)
-        pieces.append(data[start:end])
-        start = end
-    return pieces
