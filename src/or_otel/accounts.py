@@ -343,6 +343,7 @@ class Generation:
         latency_s, duration_s: To the provider's headers; of the generation.
         cache_discount_usd: Saved by cache reads; below zero when writes cost more.
         service_tier, router, region, api_type, session_id: As told.
+        response_cache_source_id: The generation whose answer was replayed; None when none was.
     """
 
     id: str
@@ -366,3 +367,4 @@ class Generation:
     region: str | None = None
     api_type: str | None = None
     session_id: str | None = None
+    response_cache_source_id: str | None = None
