@@ -1,0 +1,59 @@
+"""Notices: what the owner should be told without looking, once, wherever she reads.
+
+`rules.due` says what is new (pure), `memory` keeps what was told over restarts, `sending` delivers
+by Apprise. `notify` is one round of all three, for whoever polls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from or_otel.accounts import AccountKey, Credits
+from or_otel.budgets import BudgetState
+from or_otel.config.options import NotifyOptions
+from or_otel.notices.memory import read_state, write_state
+from or_otel.notices.rules import ClosedDay, Notice, due
+from or_otel.notices.sending import send
+
+STATE_FILE = "notices.json"
+
+
+def notify(
+    path: Path,
+    urls: Iterable[str],
+    *,
+    options: NotifyOptions,
+    now_s: float,
+    budgets: Iterable[BudgetState] = (),
+    credits: Credits | None = None,  # noqa: A002 -- the word of the subject
+    keys: Iterable[AccountKey] = (),
+    days: Iterable[ClosedDay] = (),
+) -> tuple[Notice, ...]:
+    """Tell what is new, and again what could not be delivered in earlier rounds.
+
+    Args:
+        path: Where it is kept what was told; one process at a time.
+        urls: Apprise URLs; without any, nothing is kept for later.
+        options: Which kinds, and their marks.
+        now_s: Unix time.
+        budgets: How budgets stand.
+        credits: The balance; None when not known.
+        keys: Keys of the account.
+        days: Closed days that were reconciled.
+
+    Returns:
+        What became due in this round, delivered or not.
+
+    Raises:
+        OSError: What was told cannot be kept; then nothing is sent, for it would be sent each round.
+        NotifyMissingError: The extra `or-otel[notify]` is not installed.
+    """
+    before = read_state(path)
+    new, state = due(before, options=options, now_s=now_s, budgets=budgets, credits=credits, keys=keys, days=days)
+    if state != before:
+        write_state(path, state)
+    after = send(state, urls, keep=lambda kept: write_state(path, kept))
+    if after != state:
+        write_state(path, after)
+    return new
