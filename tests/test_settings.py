@@ -25,6 +25,18 @@ def test_list_prices_are_on_and_broadcast_links_off_until_told_otherwise():
     assert (told.prices, told.broadcast_links) == (False, True)
 
 
+def test_tags_of_the_process_and_the_keys_that_become_tags_are_comma_lists():
+    told = read_settings(
+        {"OR_OTEL_TAGS": "team=search, feature = a=b ,", "OR_OTEL_BAGGAGE_TAGS": "team, tenant.id = customer"},
+        metadata_tags="f=feature",
+    )
+
+    assert told.tags == {"team": "search", "feature": "a=b"}
+    assert told.baggage_tags == {"team": "team", "tenant.id": "customer"}
+    assert told.metadata_tags == {"f": "feature"}
+    assert (told.problems, read_settings({}).tags) == ((), {})
+
+
 @pytest.mark.parametrize("word", ["false", "0", "No", "OFF"])
 def test_either_variable_switches_everything_off(word):
     assert not read_settings({"OR_OTEL_ENABLED": word}).enabled
@@ -44,6 +56,10 @@ def test_hosts_are_a_comma_list_with_optional_port_and_provider():
         ("OR_OTEL_ENABLED", "perhaps", "expected true or false"),
         ("OR_OTEL_HOSTS", "http://x/", "expected host[:port][=provider]"),
         ("OR_OTEL_METRIC_TAGS", "team,Feature!", "expected lower case letters"),
+        ("OR_OTEL_TAGS", "team=search,feature", "expected tag=value, as in team=search,feature=nightly"),
+        ("OR_OTEL_TAGS", "Team=search", "expected tag=value"),
+        ("OR_OTEL_BAGGAGE_TAGS", "tenant.id", "expected key or key=tag, as in team,tenant.id=customer"),
+        ("OR_OTEL_METADATA_TAGS", "=team", "expected key or key=tag"),
         ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true", "expected one of NO_CONTENT"),
     ],
 )
@@ -81,3 +97,18 @@ def test_an_unknown_option_is_a_problem_that_lists_the_known_ones(caplog):
 
     assert "'metric_tag'" in caplog.text
     assert "metric_tags" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"), [("", "off"), ("off", "off"), ("no", "off"), ("Missing", "missing"), ("all", "all")]
+)
+def test_generation_records_are_asked_for_only_when_told(text, choice):
+    assert read_settings({"OR_OTEL_RECONCILE": text}).reconcile == choice
+    assert read_settings({}, reconcile=text or None).reconcile == choice
+
+
+def test_another_word_for_reconcile_leaves_it_off_and_says_which_there_are():
+    settings = read_settings({"OR_OTEL_RECONCILE": "yes"})
+
+    assert settings.reconcile == "off"
+    assert "expected one of off, missing, all" in settings.problems[0]

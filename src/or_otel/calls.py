@@ -3,12 +3,13 @@
 A *call* is one request to a model with all the client's retries; an *attempt* is one
 HTTP exchange of it. Emitters are told twice: `begin` before the first attempt is sent,
 `end` with the finished record. They know one back end and the record, nothing else.
+What the generation record tells later comes as an `Amendment` of one attempt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
 
@@ -17,6 +18,7 @@ from or_otel.facts import (
     ZERO,
     Api,
     Cost,
+    CostSource,
     Endpoint,
     Failure,
     Outcome,
@@ -26,6 +28,7 @@ from or_otel.facts import (
     UnpricedReason,
     Usage,
 )
+from or_otel.runs import RunEmission, RunSaying, RunStarted
 
 NO_TAGS: Mapping[str, str] = {}
 
@@ -43,6 +46,8 @@ class CallStarted:
         environment: `deployment.environment.name` for this call; None leaves it to the resource.
         key_id: First 12 hex of SHA-256 of the API key; None when no key was sent.
         key_name: The key's name from settings.
+        workflow: Name of the innermost run's workflow, or what an agent framework calls it; None outside of any.
+        workflow_run_id: That run's id, where known.
     """
 
     id: str
@@ -53,6 +58,8 @@ class CallStarted:
     environment: str | None = None
     key_id: str | None = None
     key_name: str | None = None
+    workflow: str | None = None
+    workflow_run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,7 @@ class Attempt:
         usage: Tokens.
         cost: Money; None when none was told.
         unpriced: Why money that may have been spent is not known; None when priced, or when nothing was spent.
+        is_awaited: Whether the generation record is still asked for the price, so that `unpriced` is not the last word.
     """
 
     id: str
@@ -89,6 +97,7 @@ class Attempt:
     usage: Usage | None = None
     cost: Cost | None = None
     unpriced: UnpricedReason | None = None
+    is_awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +192,12 @@ class CallRecord:
         return max(0.0, self.ended_at_s - self.started.started_at_s)
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether all of its money that is not known is still asked for."""
+        missing = [attempt.is_awaited for attempt in self.attempts if attempt.unpriced is not None]
+        return bool(missing) and all(missing)
+
+    @property
     def output_rate(self) -> float | None:
         """Output tokens per second after the first token; None unless a whole stream told both."""
         if self.outcome != "ok" or self.time_to_first_chunk_s is None or self.usage is None:
@@ -190,6 +205,54 @@ class CallRecord:
         seconds = self.duration_s - self.time_to_first_chunk_s
         tokens = (self.usage.output_tokens or 0) - 1
         return tokens / seconds if tokens > 0 and seconds > 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """What the generation record told of one attempt after its call had ended.
+
+    Attributes:
+        amends: Id of the attempt.
+        generation_id: Whose record it is.
+        learned_at_s: Unix time.
+        call_started_at_s: Unix time of the call's begin.
+        charged, upstream, is_byok: All the money of the attempt, not what is new of it; as in `Cost`.
+        billing, source: Who pays, and where the figures come from.
+        served_provider: Display name of who served.
+        response_model: Dated name of the model; None where the call itself names one.
+        input_tokens, output_tokens, cache_read_tokens, reasoning_tokens: As the provider counted them.
+    """
+
+    amends: str
+    generation_id: str
+    learned_at_s: float
+    call_started_at_s: float
+    charged: Decimal | None = None
+    upstream: Decimal | None = None
+    is_byok: bool | None = None
+    billing: str = "unknown"
+    source: CostSource = "generation"
+    served_provider: str | None = None
+    response_model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    @property
+    def cost(self) -> Cost:
+        """The money."""
+        return Cost(charged=self.charged, upstream=self.upstream, is_byok=self.is_byok, source=self.source)
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens."""
+        return Usage(
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cache_read_tokens=self.cache_read_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+        )
 
 
 def sum_costs(costs: Iterable[Cost]) -> Cost | None:
@@ -218,6 +281,25 @@ def sum_costs(costs: Iterable[Cost]) -> Cost | None:
 def _added(amounts: Iterable[Decimal | None]) -> Decimal | None:
     known = [amount for amount in amounts if amount is not None]
     return reduce(EXACT.add, known, ZERO) if known else None
+
+
+def increase(before: Cost | None, after: Cost) -> Cost | None:
+    """Give what each ledger bills beyond what was told before; None when it is no more.
+
+    Counters cannot fall: what a ledger gave back is left out here.
+    """
+    charged = _more(before.charged if before else None, after.charged)
+    upstream = _more(before.upstream_bill if before else None, after.upstream_bill)
+    if charged is None and upstream is None:
+        return None
+    return replace(after, charged=charged, upstream=upstream)
+
+
+def _more(before: Decimal | None, after: Decimal | None) -> Decimal | None:
+    if after is None or before is None:
+        return after
+    more = EXACT.subtract(after, before)
+    return more if more > 0 else None
 
 
 class Emission:
@@ -250,6 +332,22 @@ class Emitter:
         """A call is about to be sent."""
         del call
         return Emission()
+
+    def amend(self, record: CallRecord, amendment: Amendment) -> None:
+        """Money of an attempt was learned after its call had ended; at most once for each attempt."""
+
+    def give_up(self, record: CallRecord) -> None:
+        """No source is left for money that was awaited when the call ended; at most once for each call."""
+
+    def begin_run(self, run: RunStarted) -> RunEmission:
+        """A run of a workflow begins."""
+        del run
+        return RunEmission()
+
+    def judge(self, saying: RunSaying) -> bool:
+        """Somebody judges a run that ended; whether that was kept here."""
+        del saying
+        return False
 
     def flush(self, timeout_s: float) -> None:
         """Hand over what is waiting, within the time."""

@@ -54,6 +54,8 @@ _RUN = (semconv.GEN_AI_WORKFLOW_NAME, semconv.OPENROUTER_OUTCOME, TAGS)
 _KEY = (semconv.OPENROUTER_KEY_NAME, semconv.OPENROUTER_KEY_HASH, TAGS)
 _BUDGET = (semconv.OPENROUTER_BUDGET_NAME, semconv.OPENROUTER_BUDGET_SCOPE)
 _ACTIVITY = (semconv.OPENROUTER_DAY, semconv.GEN_AI_RESPONSE_MODEL, semconv.OPENROUTER_PROVIDER_NAME)
+_LEDGER = (semconv.SERVICE_NAME, *_COUNTER)
+"""The ledger holds many programs' calls, and its exporter is none of them."""
 _ENDPOINT = (semconv.GEN_AI_RESPONSE_MODEL, semconv.OPENROUTER_PROVIDER_NAME)
 _DAY_AND_KEY = (semconv.OPENROUTER_DAY, semconv.OPENROUTER_KEY_NAME, semconv.OPENROUTER_KEY_HASH)
 
@@ -252,6 +254,193 @@ def _run(name: str, unit: str, description: str, buckets: tuple[float, ...]) -> 
     )
 
 
+WORKFLOW_COST = _run("openrouter.workflow.cost", "{USD}", "What one run of a workflow cost.", RUN_DOLLARS)
+WORKFLOW_CALL_COUNT = _run(
+    "openrouter.workflow.call_count", "{call}", "How many calls one run of a workflow made.", RUN_CALLS
+)
+WORKFLOW_DURATION = _run("openrouter.workflow.duration", "s", "How long one run of a workflow took.", RUN_SECONDS)
+WORKFLOW_RUNS = Metric(
+    name="openrouter.workflow.runs",
+    unit="{run}",
+    kind="observable_counter",
+    description="Runs of workflows that ended, by outcome.",
+    attributes=_RUN,
+    source="insight",
+)
+
+WASTE = _insight(
+    "openrouter.client.waste",
+    "{USD}",
+    "The share of the cost that bought nothing of use, by why.",
+    semconv.OPENROUTER_WASTE_KIND,
+)
+CACHE_SAVINGS = _insight(
+    "openrouter.cache.savings", "{USD}", "What prompt-cache reads cost less than fresh input would have."
+)
+CACHE_WRITE_PREMIUM = _insight(
+    "openrouter.cache.write_premium", "{USD}", "What prompt-cache writes cost more than fresh input."
+)
+CACHE_MISSED_TOKENS = _insight(
+    "openrouter.cache.missed_tokens", "{token}", "Input tokens that the same prefix had cached before."
+)
+OVERSIZED_CALLS = _insight(
+    "openrouter.client.oversized_calls", "{call}", "Calls far larger than is usual for their feature."
+)
+POLICY_VIOLATIONS = _insight(
+    "openrouter.policy.violations",
+    "{violation}",
+    "Calls that broke a rule of the owner, by rule.",
+    semconv.OPENROUTER_POLICY_RULE,
+)
+ACCOUNT_CREDITS_PURCHASED = _account(
+    "openrouter.account.credits.purchased", "{USD}", "Credits ever bought for the account."
+)
+ACCOUNT_CREDITS_USED = _account("openrouter.account.credits.used", "{USD}", "Credits the account ever used.")
+ACCOUNT_CREDITS_REMAINING = _account("openrouter.account.credits.remaining", "{USD}", "Credits the account has left.")
+KEY_USAGE_DAILY = _account(
+    "openrouter.key.usage_daily", "{USD}", "A key's spend this UTC day.", *_KEY, semconv.OPENROUTER_COST_LEDGER
+)
+KEY_USAGE_WEEKLY = _account(
+    "openrouter.key.usage_weekly", "{USD}", "A key's spend this UTC week.", *_KEY, semconv.OPENROUTER_COST_LEDGER
+)
+KEY_USAGE_MONTHLY = _account(
+    "openrouter.key.usage_monthly", "{USD}", "A key's spend this UTC month.", *_KEY, semconv.OPENROUTER_COST_LEDGER
+)
+KEY_USAGE_LIFETIME = _account(
+    "openrouter.key.usage_lifetime",
+    "{USD}",
+    "A key's spend since it was made.",
+    *_KEY,
+    semconv.OPENROUTER_COST_LEDGER,
+)
+KEY_LIMIT = _account("openrouter.key.limit", "{USD}", "The spending limit of a key.", *_KEY)
+KEY_LIMIT_REMAINING = _account("openrouter.key.limit_remaining", "{USD}", "What is left of a key's limit.", *_KEY)
+KEY_LIMIT_RESET_TIME = _account(
+    "openrouter.key.limit_reset_time", "s", "When a key's limit starts anew, Unix time.", *_KEY
+)
+KEY_DISABLED = _account("openrouter.key.disabled", "{state}", "1 while a key is disabled, else 0.", *_KEY)
+KEY_EXPIRES_TIME = _account("openrouter.key.expires_time", "s", "When a key ends, Unix time.", *_KEY)
+KEY_LAST_USED_TIME = _account(
+    "openrouter.key.last_used_time", "s", "When a key was last seen in use, Unix time.", *_KEY
+)
+KEY_FREE_REQUESTS_LIMIT = _account(
+    "openrouter.key.free_requests_limit", "{request}", "Free requests a key may make a day.", *_KEY
+)
+KEY_FREE_REQUESTS_USED = _account(
+    "openrouter.key.free_requests_used", "{request}", "Free requests a key made this day.", *_KEY
+)
+KEY_UNASSIGNED = _account("openrouter.key.unassigned", "{key}", "Keys that the settings give to nobody.")
+BUDGET_LIMIT = _account("openrouter.budget.limit", "{USD}", "What a budget allows in its period.", *_BUDGET)
+BUDGET_SPENT = _account("openrouter.budget.spent", "{USD}", "What was spent of a budget in its period.", *_BUDGET)
+BUDGET_FORECAST = _account(
+    "openrouter.budget.forecast",
+    "{USD}",
+    "What a budget's period will have cost at the pace of the window.",
+    *_BUDGET,
+    semconv.OPENROUTER_FORECAST_WINDOW,
+)
+BUDGET_THRESHOLD_RATIO = _account(
+    "openrouter.budget.threshold.ratio", "1", "The share of a budget at which to warn.", *_BUDGET
+)
+BUDGET_PERIOD_START_TIME = _account(
+    "openrouter.budget.period_start_time", "s", "When a budget's period began, Unix time.", *_BUDGET
+)
+BUDGET_PERIOD_END_TIME = _account(
+    "openrouter.budget.period_end_time", "s", "When a budget's period ends, Unix time.", *_BUDGET
+)
+ACTIVITY_COST = _account(
+    "openrouter.activity.cost", "{USD}", "What OpenRouter booked for a closed UTC day.", *_ACTIVITY
+)
+ACTIVITY_REQUESTS = _account(
+    "openrouter.activity.requests", "{request}", "Requests OpenRouter booked for a closed UTC day.", *_ACTIVITY
+)
+ACTIVITY_TOKENS = _account(
+    "openrouter.activity.tokens",
+    "{token}",
+    "Tokens OpenRouter booked for a closed UTC day.",
+    *_ACTIVITY,
+    semconv.OPENROUTER_TOKEN_TYPE,
+)
+MODEL_PRICE = _account(
+    "openrouter.model.price",
+    "{USD}/{token}",
+    "List price of a watched model.",
+    semconv.GEN_AI_RESPONSE_MODEL,
+    semconv.OPENROUTER_PROVIDER_NAME,
+    semconv.OPENROUTER_PRICE_KIND,
+)
+ENDPOINT_UPTIME_RATIO = _account(
+    "openrouter.endpoint.uptime.ratio",
+    "1",
+    "Share of requests that an endpoint answered, as OpenRouter reports it.",
+    *_ENDPOINT,
+    semconv.OPENROUTER_UPTIME_WINDOW,
+)
+ENDPOINT_LATENCY = _account(
+    "openrouter.endpoint.latency",
+    "s",
+    "Latency of an endpoint, as OpenRouter reports it.",
+    *_ENDPOINT,
+    semconv.OPENROUTER_LATENCY_PERCENTILE,
+)
+ENDPOINT_THROUGHPUT = _account(
+    "openrouter.endpoint.throughput",
+    "{token}/s",
+    "Throughput of an endpoint, as OpenRouter reports it.",
+    *_ENDPOINT,
+    semconv.OPENROUTER_LATENCY_PERCENTILE,
+)
+ENDPOINT_STATUS = _account(
+    "openrouter.endpoint.status", "{state}", "Status code that OpenRouter gives an endpoint.", *_ENDPOINT
+)
+RECONCILIATION_CLIENT_COST = _account(
+    "openrouter.reconciliation.client_cost", "{USD}", "What clients tracked for a closed UTC day.", *_DAY_AND_KEY
+)
+RECONCILIATION_PROVIDER_COST = _account(
+    "openrouter.reconciliation.provider_cost",
+    "{USD}",
+    "What OpenRouter billed for that closed UTC day.",
+    *_DAY_AND_KEY,
+)
+RECONCILIATION_CAPTURE_RATIO = _account(
+    "openrouter.reconciliation.capture.ratio", "1", "Tracked cost as a share of billed cost.", *_DAY_AND_KEY
+)
+LEDGER_COST = _account("openrouter.ledger.cost", "{USD}", "Money in the local ledger, ever.", *_LEDGER)
+LEDGER_CALLS = _account("openrouter.ledger.calls", "{call}", "Calls in the local ledger, ever.", *_LEDGER)
+LEDGER_TOKENS = _account(
+    "openrouter.ledger.tokens",
+    "{token}",
+    "Tokens in the local ledger, ever.",
+    *_LEDGER,
+    semconv.OPENROUTER_TOKEN_TYPE,
+)
+PRICES_TIME = _account("or_otel.prices.time", "s", "When the prices in use were fetched, Unix time.")
+POLL_SUCCESS_TIME = _account(
+    "or_otel.exporter.poll.success_time",
+    "s",
+    "When an endpoint was last polled with success, Unix time.",
+    semconv.OR_OTEL_ENDPOINT,
+)
+POLL_DURATION = _account(
+    "or_otel.exporter.poll.duration", "s", "How long the last poll of an endpoint took.", semconv.OR_OTEL_ENDPOINT
+)
+POLL_ERRORS = Metric(
+    name="or_otel.exporter.poll.errors",
+    unit="{error}",
+    kind="observable_counter",
+    description="Polls of the account API that failed.",
+    attributes=(semconv.OR_OTEL_ENDPOINT, semconv.ERROR_TYPE),
+    source="exporter",
+)
+SPANS_COST = Metric(
+    name="openrouter.spans.cost",
+    unit="{USD}",
+    kind="counter",
+    description="Money summed from spans in the collector; needs spans that were not sampled before.",
+    attributes=_COUNTER,
+    source="collector",
+)
+
 METRICS: tuple[Metric, ...] = (
     OPERATION_DURATION,
     TOKEN_USAGE,
@@ -269,159 +458,57 @@ METRICS: tuple[Metric, ...] = (
     TELEMETRY_DROPPED,
     TELEMETRY_FOLDED,
     GUARD_FAULTS,
-    _run("openrouter.workflow.cost", "{USD}", "What one run of a workflow cost.", RUN_DOLLARS),
-    _run("openrouter.workflow.call_count", "{call}", "How many calls one run of a workflow made.", RUN_CALLS),
-    _run("openrouter.workflow.duration", "s", "How long one run of a workflow took.", RUN_SECONDS),
-    Metric(
-        name="openrouter.workflow.runs",
-        unit="{run}",
-        kind="observable_counter",
-        description="Runs of workflows that ended, by outcome.",
-        attributes=_RUN,
-        source="insight",
-    ),
-    _insight(
-        "openrouter.client.waste",
-        "{USD}",
-        "The share of the cost that bought nothing of use, by why.",
-        semconv.OPENROUTER_WASTE_KIND,
-    ),
-    _insight("openrouter.cache.savings", "{USD}", "What prompt-cache reads cost less than fresh input would have."),
-    _insight("openrouter.cache.write_premium", "{USD}", "What prompt-cache writes cost more than fresh input."),
-    _insight("openrouter.cache.missed_tokens", "{token}", "Input tokens that the same prefix had cached before."),
-    _insight("openrouter.client.oversized_calls", "{call}", "Calls far larger than is usual for their feature."),
-    _insight(
-        "openrouter.policy.violations",
-        "{violation}",
-        "Calls that broke a rule of the owner, by rule.",
-        semconv.OPENROUTER_POLICY_RULE,
-    ),
-    _account("openrouter.account.credits.purchased", "{USD}", "Credits ever bought for the account."),
-    _account("openrouter.account.credits.used", "{USD}", "Credits the account ever used."),
-    _account("openrouter.account.credits.remaining", "{USD}", "Credits the account has left."),
-    _account(
-        "openrouter.key.usage_daily", "{USD}", "A key's spend this UTC day.", *_KEY, semconv.OPENROUTER_COST_LEDGER
-    ),
-    _account(
-        "openrouter.key.usage_weekly", "{USD}", "A key's spend this UTC week.", *_KEY, semconv.OPENROUTER_COST_LEDGER
-    ),
-    _account(
-        "openrouter.key.usage_monthly", "{USD}", "A key's spend this UTC month.", *_KEY, semconv.OPENROUTER_COST_LEDGER
-    ),
-    _account(
-        "openrouter.key.usage_lifetime",
-        "{USD}",
-        "A key's spend since it was made.",
-        *_KEY,
-        semconv.OPENROUTER_COST_LEDGER,
-    ),
-    _account("openrouter.key.limit", "{USD}", "The spending limit of a key.", *_KEY),
-    _account("openrouter.key.limit_remaining", "{USD}", "What is left of a key's limit.", *_KEY),
-    _account("openrouter.key.limit_reset_time", "s", "When a key's limit starts anew, Unix time.", *_KEY),
-    _account("openrouter.key.disabled", "{state}", "1 while a key is disabled, else 0.", *_KEY),
-    _account("openrouter.key.expires_time", "s", "When a key ends, Unix time.", *_KEY),
-    _account("openrouter.key.last_used_time", "s", "When a key was last seen in use, Unix time.", *_KEY),
-    _account("openrouter.key.free_requests_limit", "{request}", "Free requests a key may make a day.", *_KEY),
-    _account("openrouter.key.free_requests_used", "{request}", "Free requests a key made this day.", *_KEY),
-    _account("openrouter.key.unassigned", "{key}", "Keys that the settings give to nobody."),
-    _account("openrouter.budget.limit", "{USD}", "What a budget allows in its period.", *_BUDGET),
-    _account("openrouter.budget.spent", "{USD}", "What was spent of a budget in its period.", *_BUDGET),
-    _account(
-        "openrouter.budget.forecast",
-        "{USD}",
-        "What a budget's period will have cost at the pace of the window.",
-        *_BUDGET,
-        semconv.OPENROUTER_FORECAST_WINDOW,
-    ),
-    _account("openrouter.budget.threshold.ratio", "1", "The share of a budget at which to warn.", *_BUDGET),
-    _account("openrouter.budget.period_start_time", "s", "When a budget's period began, Unix time.", *_BUDGET),
-    _account("openrouter.budget.period_end_time", "s", "When a budget's period ends, Unix time.", *_BUDGET),
-    _account("openrouter.activity.cost", "{USD}", "What OpenRouter booked for a closed UTC day.", *_ACTIVITY),
-    _account(
-        "openrouter.activity.requests", "{request}", "Requests OpenRouter booked for a closed UTC day.", *_ACTIVITY
-    ),
-    _account(
-        "openrouter.activity.tokens",
-        "{token}",
-        "Tokens OpenRouter booked for a closed UTC day.",
-        *_ACTIVITY,
-        semconv.OPENROUTER_TOKEN_TYPE,
-    ),
-    _account(
-        "openrouter.model.price",
-        "{USD}/{token}",
-        "List price of a watched model.",
-        semconv.GEN_AI_RESPONSE_MODEL,
-        semconv.OPENROUTER_PROVIDER_NAME,
-        semconv.OPENROUTER_PRICE_KIND,
-    ),
-    _account(
-        "openrouter.endpoint.uptime.ratio",
-        "1",
-        "Share of requests that an endpoint answered, as OpenRouter reports it.",
-        *_ENDPOINT,
-        semconv.OPENROUTER_UPTIME_WINDOW,
-    ),
-    _account(
-        "openrouter.endpoint.latency",
-        "s",
-        "Latency of an endpoint, as OpenRouter reports it.",
-        *_ENDPOINT,
-        semconv.OPENROUTER_LATENCY_PERCENTILE,
-    ),
-    _account(
-        "openrouter.endpoint.throughput",
-        "{token}/s",
-        "Throughput of an endpoint, as OpenRouter reports it.",
-        *_ENDPOINT,
-        semconv.OPENROUTER_LATENCY_PERCENTILE,
-    ),
-    _account("openrouter.endpoint.status", "{state}", "Status code that OpenRouter gives an endpoint.", *_ENDPOINT),
-    _account(
-        "openrouter.reconciliation.client_cost", "{USD}", "What clients tracked for a closed UTC day.", *_DAY_AND_KEY
-    ),
-    _account(
-        "openrouter.reconciliation.provider_cost",
-        "{USD}",
-        "What OpenRouter billed for that closed UTC day.",
-        *_DAY_AND_KEY,
-    ),
-    _account("openrouter.reconciliation.capture.ratio", "1", "Tracked cost as a share of billed cost.", *_DAY_AND_KEY),
-    _account("openrouter.ledger.cost", "{USD}", "Money in the local ledger, ever.", *_COUNTER),
-    _account("openrouter.ledger.calls", "{call}", "Calls in the local ledger, ever.", *_COUNTER),
-    _account(
-        "openrouter.ledger.tokens",
-        "{token}",
-        "Tokens in the local ledger, ever.",
-        *_COUNTER,
-        semconv.OPENROUTER_TOKEN_TYPE,
-    ),
-    _account("or_otel.prices.time", "s", "When the prices in use were fetched, Unix time."),
-    _account(
-        "or_otel.exporter.poll.success_time",
-        "s",
-        "When an endpoint was last polled with success, Unix time.",
-        semconv.OR_OTEL_ENDPOINT,
-    ),
-    _account(
-        "or_otel.exporter.poll.duration", "s", "How long the last poll of an endpoint took.", semconv.OR_OTEL_ENDPOINT
-    ),
-    Metric(
-        name="or_otel.exporter.poll.errors",
-        unit="{error}",
-        kind="observable_counter",
-        description="Polls of the account API that failed.",
-        attributes=(semconv.OR_OTEL_ENDPOINT, semconv.ERROR_TYPE),
-        source="exporter",
-    ),
-    Metric(
-        name="openrouter.spans.cost",
-        unit="{USD}",
-        kind="counter",
-        description="Money summed from spans in the collector; needs spans that were not sampled before.",
-        attributes=_COUNTER,
-        source="collector",
-    ),
+    WORKFLOW_COST,
+    WORKFLOW_CALL_COUNT,
+    WORKFLOW_DURATION,
+    WORKFLOW_RUNS,
+    WASTE,
+    CACHE_SAVINGS,
+    CACHE_WRITE_PREMIUM,
+    CACHE_MISSED_TOKENS,
+    OVERSIZED_CALLS,
+    POLICY_VIOLATIONS,
+    ACCOUNT_CREDITS_PURCHASED,
+    ACCOUNT_CREDITS_USED,
+    ACCOUNT_CREDITS_REMAINING,
+    KEY_USAGE_DAILY,
+    KEY_USAGE_WEEKLY,
+    KEY_USAGE_MONTHLY,
+    KEY_USAGE_LIFETIME,
+    KEY_LIMIT,
+    KEY_LIMIT_REMAINING,
+    KEY_LIMIT_RESET_TIME,
+    KEY_DISABLED,
+    KEY_EXPIRES_TIME,
+    KEY_LAST_USED_TIME,
+    KEY_FREE_REQUESTS_LIMIT,
+    KEY_FREE_REQUESTS_USED,
+    KEY_UNASSIGNED,
+    BUDGET_LIMIT,
+    BUDGET_SPENT,
+    BUDGET_FORECAST,
+    BUDGET_THRESHOLD_RATIO,
+    BUDGET_PERIOD_START_TIME,
+    BUDGET_PERIOD_END_TIME,
+    ACTIVITY_COST,
+    ACTIVITY_REQUESTS,
+    ACTIVITY_TOKENS,
+    MODEL_PRICE,
+    ENDPOINT_UPTIME_RATIO,
+    ENDPOINT_LATENCY,
+    ENDPOINT_THROUGHPUT,
+    ENDPOINT_STATUS,
+    RECONCILIATION_CLIENT_COST,
+    RECONCILIATION_PROVIDER_COST,
+    RECONCILIATION_CAPTURE_RATIO,
+    LEDGER_COST,
+    LEDGER_CALLS,
+    LEDGER_TOKENS,
+    PRICES_TIME,
+    POLL_SUCCESS_TIME,
+    POLL_DURATION,
+    POLL_ERRORS,
+    SPANS_COST,
 )
 
 

@@ -67,6 +67,7 @@ class Entry:
         finish_reason: Of the *call*'s first choice.
         is_response_cache_hit: Whether OpenRouter replayed a stored answer.
         tool_calls, invalid_tool_calls: Tool calls the *call*'s model asked for, and those of no use.
+        workflow, workflow_run_id: Name and id of the run the *call* belongs to, the innermost one.
     """
 
     version: int = VERSION
@@ -125,6 +126,8 @@ class Entry:
     is_response_cache_hit: bool | None = None
     tool_calls: int = 0
     invalid_tool_calls: int = 0
+    workflow: str | None = None
+    workflow_run_id: str | None = None
 
     @property
     def upstream_bill(self) -> Decimal | None:
@@ -332,6 +335,8 @@ def _entry(
         is_response_cache_hit=record.is_response_cache_hit,
         tool_calls=tool_calls.valid + tool_calls.invalid_json + tool_calls.unknown_tool,
         invalid_tool_calls=tool_calls.invalid_json + tool_calls.unknown_tool,
+        workflow=started.workflow,
+        workflow_run_id=started.workflow_run_id,
     )
 
 

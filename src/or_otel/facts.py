@@ -7,7 +7,8 @@ Readers in `wire` make these from bytes; everything above only reads them. Money
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Literal
 
@@ -24,7 +25,7 @@ Api = Literal[
     "batches",
     "videos",
 ]
-CostSource = Literal["response", "catalog", "unknown"]
+CostSource = Literal["response", "generation", "catalog", "unknown"]
 Billing = Literal["credits", "byok", "direct", "unknown"]
 ErrorOrigin = Literal["client", "edge", "router", "upstream"]
 Fallback = Literal["none", "provider", "model", "routed", "unknown"]
@@ -49,6 +50,7 @@ class Endpoint:
         host: Server name without port, lower case.
         port: TCP port, the scheme's default when the URL names none.
         is_openrouter: Whether openrouter.ai or a subdomain of it (or a host declared as such) answers.
+        base_url: Where the server's other endpoints are, without credentials; None unless it is OpenRouter.
     """
 
     api: Api
@@ -57,6 +59,7 @@ class Endpoint:
     host: str
     port: int
     is_openrouter: bool
+    base_url: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ class Request:
         tool_names: Names of the declared tools; None when no tools are declared.
         app_name, app_url: `X-OpenRouter-Title` or `X-Title`, and `HTTP-Referer`.
         is_background: Whether the work is to go on behind the answer, which then is fetched later.
+        metadata: Short texts the caller attached; emitted only where a setting makes tags of them.
     """
 
     model: str | None = None
@@ -129,6 +133,7 @@ class Request:
     app_name: str | None = None
     app_url: str | None = None
     is_background: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,12 +24,14 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from or_otel.calls import CallRecord, Emitter
+from or_otel import workflows
+from or_otel.calls import Amendment, CallRecord, Emitter
 from or_otel.emitters.callbacks import Callbacks
 from or_otel.emitters.events import Events
 from or_otel.emitters.metrics import Metrics
 from or_otel.emitters.spans import Spans
 from or_otel.guard import guarded, wall
+from or_otel.operations import TagSources
 from or_otel.recorder import ContentRules, Recorder
 from or_otel.sensors import aiohttp as aiohttp_sensor
 from or_otel.sensors import httpx as httpx_sensor
@@ -39,6 +41,7 @@ from or_otel.settings import Settings, log_problems, read_settings
 from or_otel.wire.endpoints import Hosts
 
 if TYPE_CHECKING:
+    from or_otel.account.lookup import Lookups
     from or_otel.emitters.journal import Journal
     from or_otel.pipelines import Pipelines
 
@@ -50,6 +53,8 @@ JOURNAL_MAX_BYTES = 256 * 1024 * 1024
 
 QUEUE_FULL = "on_call_queue"
 """Drop reason of records that came faster than functions given to `on_call` took them."""
+LOOKUPS_FULL = "lookup_queue"
+"""Drop reason of generation records not asked for because too many were waiting."""
 
 callbacks = Callbacks()
 """One for the process: `capture` and `on_call` may be asked for before or after `instrument`."""
@@ -73,6 +78,7 @@ class _Process:
         pipelines, pipelines_pid: Those built, and the process that owns them.
         are_pipelines_global: Whether they became the global providers, which cannot be undone.
         journal: The ledger's writer; None when the ledger is off.
+        lookups: Asks for generation records; None unless `reconcile` is on.
         receipt_pid: The process that prints a receipt at its end; 0 for none.
         pid: The process that was instrumented; its forked children have others.
         is_fork_armed: Whether the hook is registered, which cannot be undone.
@@ -87,6 +93,7 @@ class _Process:
         self.pipelines_pid = 0
         self.are_pipelines_global = False
         self.journal: Journal | None = None
+        self.lookups: Lookups | None = None
         self.receipt_pid = 0
         self.pid = 0
         self.is_fork_armed = False
@@ -99,6 +106,7 @@ class _Process:
         content = None
         if settings.content != "NO_CONTENT":
             content = ContentRules(limit_bytes=settings.content_limit_bytes, redact=settings.redact)
+        self.lookups = self._lookups(settings)
         self.recorder = Recorder(
             self._emitters(settings),
             hosts=Hosts(settings.hosts),
@@ -106,6 +114,10 @@ class _Process:
             key_names=settings.key_names,
             content=content,
             prices=settings.prices,
+            tag_sources=TagSources(
+                fixed=settings.tags, baggage=settings.baggage_tags, metadata=settings.metadata_tags
+            ),
+            ask_later=self.lookups.ask_later if self.lookups is not None else None,
             on_first_call=self._first_call,
         )
         if not self.is_fork_armed and hasattr(os, "register_at_fork"):
@@ -117,14 +129,17 @@ class _Process:
         hooks.update(sdks.hooks())
         hooks["multiprocessing.util"] = self._arm_multiprocessing
         patching.activate(self.recorder, hooks)
+        workflows.watch(self.recorder)
         if settings.sigterm_flush:
             _arm_sigterm()
 
     def deactivate(self) -> None:
         """Restore every method and flush."""
         patching.deactivate()
+        workflows.watch(None)
+        self._give_up_lookups()
         self.flush(FLUSH_TIMEOUT_S)
-        self.settings = self.recorder = None
+        self.settings = self.recorder = self.lookups = None
         if not self.are_pipelines_global:  # global ones stay: whoever switches on again goes on with them
             self.forget_pipelines()
 
@@ -162,11 +177,35 @@ class _Process:
             emitters.append(self.journal)
         return (*emitters, callbacks)
 
+    def _lookups(self, settings: Settings) -> Lookups | None:
+        if settings.reconcile == "off":
+            return None
+        from or_otel.account.lookup import Asking, Lookups  # noqa: PLC0415 -- off by default, and imports httpx
+
+        return Lookups(is_all=settings.reconcile == "all", amend=self._amend, give_up=self._give_up, ask=Asking())
+
+    def _amend(self, record: CallRecord, amendment: Amendment) -> None:
+        for emitter in self.recorder.emitters if self.recorder is not None else ():
+            with wall("emitters.amend"):
+                emitter.amend(record, amendment)
+
+    def _give_up(self, record: CallRecord) -> None:
+        for emitter in self.recorder.emitters if self.recorder is not None else ():
+            with wall("emitters.give_up"):
+                emitter.give_up(record)
+
+    def _give_up_lookups(self) -> None:
+        """Ask for every missing price once more; half of the time is left for handing over what is known then."""
+        if self.lookups is not None:
+            self.lookups.finish(FLUSH_TIMEOUT_S / 2)
+
     def _dropped(self) -> dict[str, int]:
         """Give the records that were lost, by reason."""
         lost = dict(self.journal.dropped) if self.journal is not None else {}
         if callbacks.dropped:
             lost[QUEUE_FULL] = callbacks.dropped
+        if self.lookups is not None and self.lookups.dropped:
+            lost[LOOKUPS_FULL] = self.lookups.dropped
         return lost
 
     def arm_exit(self) -> None:
@@ -196,6 +235,8 @@ class _Process:
 
     @guarded("instrumentor.fork")
     def _after_fork_in_child(self) -> None:
+        if self.lookups is not None:
+            self.lookups.after_fork()
         if self.recorder is not None:
             self.recorder.after_fork()
 
@@ -205,6 +246,8 @@ class _Process:
         deadline_s = time.monotonic() + timeout_s
         if self.recorder is not None:
             self.recorder.drain()
+            if self.lookups is not None:
+                self.lookups.flush(timeout_s / 2)
             for emitter in self.recorder.emitters:
                 emitter.flush(max(0.0, deadline_s - time.monotonic()))
         left_s = max(0.0, deadline_s - time.monotonic())
@@ -221,6 +264,7 @@ class _Process:
         """End what is open, hand everything over, print the receipt."""
         if self.recorder is not None:
             self.recorder.finish(time.perf_counter())
+        self._give_up_lookups()
         if self.pipelines is not None:  # the application's own spans go through them as well
             self.flush(FLUSH_TIMEOUT_S)
         else:  # foreign providers flush themselves at exit, after us
@@ -241,6 +285,7 @@ class _Process:
     def _child_ends(self) -> None:
         if self.recorder is not None:
             self.recorder.finish(time.perf_counter())
+            self._give_up_lookups()
             self.flush(FLUSH_TIMEOUT_S)
 
 

@@ -9,15 +9,21 @@ tasks wherever OpenTelemetry itself is carried.
 
 from __future__ import annotations
 
+import contextvars
+import enum
 import functools
 import inspect
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, Self, TypeVar
 
 from opentelemetry import context as otel_context
+from opentelemetry.baggage import get_baggage
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+
+from or_otel.guard import wall
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +33,10 @@ _TAGS = otel_context.create_key("or_otel.tags")
 NO_TAGS: Mapping[str, str] = {}
 ENVIRONMENT_TAG = "environment"
 """This tag is the call's `deployment.environment.name`, not an `openrouter.tag`."""
+WORKFLOW_TAG = "workflow"
+"""This tag is the name of the call's workflow, unless the application sets it."""
+MAX_TAG_LENGTH = 256
+"""Longer values are cut: a tag is a name, and attribute stores index it."""
 
 
 class Call(Protocol):
@@ -103,33 +113,56 @@ def is_suppressed() -> bool:
     return not is_instrumentation_enabled()
 
 
-class _Scope:
-    """A context manager and decorator that puts something into the OpenTelemetry context."""
+class Scope:
+    """A context manager and decorator that puts something into the OpenTelemetry context.
+
+    Generator functions are decorated too: the scope holds while the generator works and not
+    while its consumer does. One object is for one task at a time; a decorator makes its own.
+    """
 
     def __init__(self) -> None:
-        self._tokens: list[object] = []
+        self._tokens: list[contextvars.Token[otel_context.Context]] = []
 
     def _fresh(self) -> Self:
         return type(self)()
 
-    def _context(self) -> otel_context.Context:
+    def _opened(self) -> otel_context.Context:
+        """Begin, and give the context that holds inside."""
         raise NotImplementedError
 
-    def __enter__(self) -> Self:
-        self._tokens.append(otel_context.attach(self._context()))
+    def _closed(self, error: BaseException | None) -> None:
+        """End; `error` is what leaves the block."""
+
+    def __enter__(self) -> object:
+        self._tokens.append(otel_context.attach(self._opened()))
         return self
 
-    def __exit__(self, *_: object) -> None:
-        otel_context.detach(self._tokens.pop())  # type: ignore[arg-type]
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        otel_context.detach(self._tokens.pop())
+        self._closed(error)
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> object:
         return self.__enter__()
 
-    async def __aexit__(self, *error: object) -> None:
-        self.__exit__(*error)
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.__exit__(kind, error, trace)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Decorate a function or coroutine function: each run is inside a scope of its own."""
+        """Decorate a function, coroutine function or generator function: each run is inside a scope of its own."""
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generating(*args: P.args, **kwargs: P.kwargs) -> object:
+                return self._fresh()._generated(function(*args, **kwargs))  # noqa: SLF001 -- one of our own
+
+            return generating  # type: ignore[return-value]
+        if inspect.isasyncgenfunction(function):
+
+            @functools.wraps(function)
+            def generating_async(*args: P.args, **kwargs: P.kwargs) -> object:
+                return self._fresh()._generated_async(function(*args, **kwargs))  # noqa: SLF001 -- one of our own
+
+            return generating_async  # type: ignore[return-value]
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -146,8 +179,78 @@ class _Scope:
 
         return inside
 
+    def _generated(self, generator: Generator[object, object, object]) -> Generator[object, object, object]:
+        steps = Steps(self._opened())
+        error: BaseException | None = None
+        try:
+            with steps:
+                value = next(generator)
+            while True:
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    with steps:
+                        generator.close()
+                    raise
+                except BaseException as thrown:  # noqa: BLE001 -- the consumer's, for the generator to see
+                    with steps:
+                        value = generator.throw(thrown)
+                else:
+                    with steps:
+                        value = generator.send(sent)
+        except StopIteration as stop:
+            return stop.value
+        except BaseException as left:
+            error = left
+            raise
+        finally:
+            self._closed(error)
 
-class operation(_Scope):  # noqa: N801 -- reads as a verb: `with or_otel.operation():`
+    async def _generated_async(self, generator: AsyncGenerator[object, object]) -> AsyncGenerator[object, object]:
+        steps = Steps(self._opened())
+        error: BaseException | None = None
+        try:
+            with steps:
+                value = await anext(generator)
+            while True:
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    with steps:
+                        await generator.aclose()
+                    raise
+                except BaseException as thrown:  # noqa: BLE001 -- the consumer's, for the generator to see
+                    with steps:
+                        value = await generator.athrow(thrown)
+                else:
+                    with steps:
+                        value = await generator.asend(sent)
+        except StopAsyncIteration:
+            return
+        except BaseException as left:
+            error = left
+            raise
+        finally:
+            self._closed(error)
+
+
+class Steps:
+    """A context that holds during each `with` and is remembered, as it was left, until the next."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: otel_context.Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = otel_context.attach(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        self._context = otel_context.get_current()
+        otel_context.detach(self._token)
+
+
+class operation(Scope):  # noqa: N801 -- reads as a verb: `with or_otel.operation():`
     """Group all attempts made inside into one call; a nested one joins the outer.
 
     For retry loops of one's own: `with or_otel.operation(): …`. Also a decorator.
@@ -157,27 +260,24 @@ class operation(_Scope):  # noqa: N801 -- reads as a verb: `with or_otel.operati
         super().__init__()
         self._operations: list[Operation] = []
 
-    def _context(self) -> otel_context.Context:
-        return otel_context.set_value(_OPERATION, self._operations[-1])
-
-    def __enter__(self) -> Self:
+    def _opened(self) -> otel_context.Context:
         joined = current_operation() or Operation()
         joined.enter()
         self._operations.append(joined)
-        return super().__enter__()
+        return otel_context.set_value(_OPERATION, joined)
 
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
+    def _closed(self, error: BaseException | None) -> None:
+        del error
         self._operations.pop().leave()
 
 
-class tags(_Scope):  # noqa: N801 -- reads as a verb: `with or_otel.tags(team="search"):`
+class tags(Scope):  # noqa: N801 -- reads as a verb: `with or_otel.tags(team="search"):`
     """Attribute every call made inside: `with or_otel.tags(team="search", customer="acme"): …`.
 
-    Nests (inner keys win), works for sync and async code and as a decorator. Keys are
-    normalised to lower case letters, digits and underscores; values become text and None
-    removes an outer tag. `environment=` sets `deployment.environment.name`. No tag is sent
-    to the server.
+    Nests (inner keys win), works for sync and async code and as a decorator, of generators
+    too. Keys are normalised to lower case letters, digits and underscores. Values become text
+    of at most `MAX_TAG_LENGTH` characters; None and empty text remove an outer tag.
+    `environment=` sets `deployment.environment.name`. No tag is sent to the server.
 
     Raises:
         ValueError: Two keys are equal once normalised, or a key has no letter to start with.
@@ -190,14 +290,27 @@ class tags(_Scope):  # noqa: N801 -- reads as a verb: `with or_otel.tags(team="s
             name = normalised_key(key)
             if name in self._values:
                 raise ValueError(f"tag {key!r}: another key is also {name!r} once normalised; use one of them")
-            self._values[name] = None if value is None else str(value)
+            self._values[name] = tag_text(value)
 
     def _fresh(self) -> Self:
         return type(self)(**self._values)
 
-    def _context(self) -> otel_context.Context:
-        merged = {**current_tags(), **self._values}
-        return otel_context.set_value(_TAGS, {key: value for key, value in merged.items() if value is not None})
+    def _opened(self) -> otel_context.Context:
+        return _with_tags(self._values)
+
+
+def tag_context(values: Mapping[str, object], *, is_alone: bool = False) -> otel_context.Context:
+    """Give the context of this moment with more tags, or with these alone; a key that cannot be one costs itself."""
+    found: dict[str, str | None] = {}
+    for key, value in values.items():
+        with wall("operations.tag_key"):
+            found[normalised_key(key)] = tag_text(value)
+    return _with_tags(found, NO_TAGS if is_alone else None)
+
+
+def _with_tags(values: Mapping[str, str | None], outer: Mapping[str, str] | None = None) -> otel_context.Context:
+    merged = {**(current_tags() if outer is None else outer), **values}
+    return otel_context.set_value(_TAGS, {key: value for key, value in merged.items() if value is not None})
 
 
 def normalised_key(key: str) -> str:
@@ -212,23 +325,64 @@ def normalised_key(key: str) -> str:
     return name
 
 
-def bind(function: Callable[P, R]) -> Callable[P, R]:
-    """Carry tags and operation of this moment into a plain thread: `Thread(target=or_otel.bind(work))`.
+def tag_text(value: object) -> str | None:
+    """Give a tag's value as text that every exporter can write; None for None and for what is blank."""
+    if value is None:
+        return None
+    with wall("operations.tag_text"):  # the application's own `__str__` may fail
+        if isinstance(value, enum.Enum):
+            value = value.value
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        # OTLP is protobuf, which takes no lone surrogates: one would lose the whole batch.
+        return text.strip()[:MAX_TAG_LENGTH].encode("utf-8", "replace").decode() or None
+    return None
 
-    An operation is not over while a bound function that was started within it still runs.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagSources:
+    """Where tags come from besides `or_otel.tags`, which wins over these; the later of these wins.
+
+    Attributes:
+        fixed: Tags of the whole process.
+        baggage: Key of inbound W3C baggage → tag.
+        metadata: Key of the request's `metadata` → tag.
     """
-    captured = otel_context.get_current()
+
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    baggage: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def tags(self, metadata: Mapping[str, str]) -> Mapping[str, str]:
+        """Give the tags in force for a request that says `metadata`."""
+        here = current_tags()
+        if not (self.fixed or self.baggage or self.metadata):
+            return here
+        found: dict[str, str | None] = dict(self.fixed)
+        for key, tag in self.baggage.items():
+            found[tag] = tag_text(get_baggage(key)) or found.get(tag)
+        for key, tag in self.metadata.items():
+            found[tag] = tag_text(metadata.get(key)) or found.get(tag)
+        return {**{tag: value for tag, value in found.items() if value is not None}, **here}
+
+
+def bind(function: Callable[P, R]) -> Callable[P, R]:
+    """Carry this moment's tags, operation, run and `capture` into a plain thread: `Thread(target=or_otel.bind(work))`.
+
+    As `asyncio.to_thread` does, it carries every context variable. An operation is not over
+    while a bound function that was started within it still runs.
+    """
+    captured = contextvars.copy_context()
 
     @functools.wraps(function)
     def bound(*args: P.args, **kwargs: P.kwargs) -> R:
-        token = otel_context.attach(captured)
-        try:
-            joined = current_operation()
-            if joined is None:
-                return function(*args, **kwargs)
-            with operation():
-                return function(*args, **kwargs)
-        finally:
-            otel_context.detach(token)
+        # A copy for each run: one context cannot be entered by two threads.
+        return captured.copy().run(_within_operation, function, *args, **kwargs)
 
     return bound
+
+
+def _within_operation(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    if current_operation() is None:
+        return function(*args, **kwargs)
+    with operation():
+        return function(*args, **kwargs)

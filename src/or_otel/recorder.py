@@ -25,18 +25,21 @@ from or_otel.facts import Answer, Cost, Endpoint, Failure, Outcome, Request, Rou
 from or_otel.guard import guarded, wall
 from or_otel.operations import (
     ENVIRONMENT_TAG,
+    WORKFLOW_TAG,
     Operation,
+    TagSources,
     current_operation,
-    current_tags,
     is_suppressed,
 )
 from or_otel.prices import prepare, price
+from or_otel.runs import RunEmission, RunSaying, RunStarted
 from or_otel.wire.content import read_input
 from or_otel.wire.encoding import Decoder, decoder_for
 from or_otel.wire.endpoints import FETCH_RESPONSE, Hosts
 from or_otel.wire.jobs import Jobs
 from or_otel.wire.readers import Reader, reader_for
 from or_otel.wire.requests import key_fingerprint, read_request
+from or_otel.workflows import Run, workflow_here
 
 METADATA_HEADER = {"X-OpenRouter-Metadata": "enabled"}
 METADATA_APIS = frozenset({"chat", "completions", "responses", "messages"})
@@ -55,6 +58,9 @@ _ids = random.Random()  # noqa: S311 -- ids, no secrets
 """Our own, seeded by the system: a host that seeds the shared one would repeat ids, and the ledger would lose calls."""
 
 Redact = Callable[[object], object]
+AskLater = Callable[[CallRecord, Sequence[str | None]], CallRecord]
+"""Gets a finished call and the credential of each of its attempts, has their generation records asked for, and gives
+the call back with the attempts marked whose price is awaited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ class ContentRules:
 class Recorder:
     """The watch that sensors ask; makes a `CallRecord` of each call and hands it to the emitters."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what the composition root decides, each by its name
         self,
         emitters: Sequence[Emitter],
         *,
@@ -82,6 +88,8 @@ class Recorder:
         key_names: Mapping[str, str] | None = None,
         content: ContentRules | None = None,
         prices: bool = True,
+        ask_later: AskLater | None = None,
+        tag_sources: TagSources | None = None,
         on_first_call: Callable[[], None] = lambda: None,
     ) -> None:
         """Set up.
@@ -93,12 +101,16 @@ class Recorder:
             key_names: Key fingerprint → name.
             content: How content is recorded; None when it is not.
             prices: Whether list prices stand in where a server that is not OpenRouter tells no cost.
+            ask_later: Told of every call before the emitters are; None keeps no credential.
+            tag_sources: Where tags come from besides `or_otel.tags`.
             on_first_call: Called before the first call of each process: of a forked child as well.
         """
         self.emitters = tuple(emitters)
         self.hosts = hosts
         self.content = content
         self.prices = prices
+        self.ask_later = ask_later
+        self.tag_sources = tag_sources or TagSources()
         self.open_exchanges: dict[int, _Exchange] = {}
         self.orphans: deque[tuple[_Exchange, float]] = deque()
         self.jobs = Jobs()
@@ -169,6 +181,21 @@ class Recorder:
         for exchange in list(self.open_exchanges.values()):
             exchange.closed(at_s)
 
+    @guarded("recorder.begin_run")
+    def begin_run(self, run: RunStarted) -> Sequence[RunEmission]:
+        """Tell the emitters that a run of a workflow begins."""
+        emissions: list[RunEmission] = []
+        for emitter in self.emitters:
+            with wall("emitters.begin_run"):
+                emissions.append(emitter.begin_run(run))
+        return emissions
+
+    @guarded("recorder.judge", default=False)
+    def judge(self, saying: RunSaying) -> bool:
+        """Tell the emitters what somebody says of a run that ended; whether one of them kept it."""
+        kept = [emitter.judge(saying) for emitter in self.emitters]
+        return any(kept)
+
     @guarded("recorder.after_fork")
     def after_fork(self) -> None:
         """Begin anew in a child: what the parent has open is the parent's to tell."""
@@ -183,13 +210,14 @@ class Recorder:
 class _Call:
     """One call under way."""
 
-    __slots__ = ("_began_at_s", "_lock", "emissions", "exchanges", "pid", "recorder", "started")
+    __slots__ = ("_began_at_s", "_lock", "emissions", "exchanges", "pid", "recorder", "run", "started")
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.exchanges: list[_Exchange] = []
         self.emissions: list[Emission] = []
         self.started: CallStarted | None = None
+        self.run: Run | None = None
         self.pid = os.getpid()
         self._began_at_s = 0.0
         self._lock = threading.RLock()
@@ -201,9 +229,11 @@ class _Call:
                 self._begin(request, facts, key_names)
 
     def _begin(self, request: RequestSeen, facts: Request, key_names: Mapping[str, str]) -> None:
-        tags = current_tags()
-        authorization = request.header("authorization") or request.header("api-key") or request.header("x-api-key")
-        key_id = key_fingerprint(authorization)
+        tags = self.recorder.tag_sources.tags(facts.metadata)
+        workflow, workflow_run_id, run = workflow_here()
+        if workflow is not None:
+            tags = {WORKFLOW_TAG: workflow, **tags}
+        key_id = key_fingerprint(_authorization(request))
         self._began_at_s = request.at_s
         self.started = started = CallStarted(
             id=_new_id(),
@@ -214,7 +244,12 @@ class _Call:
             environment=tags.get(ENVIRONMENT_TAG),
             key_id=key_id,
             key_name=key_names.get(key_id) if key_id else None,
+            workflow=workflow,
+            workflow_run_id=workflow_run_id,
         )
+        if run is not None:
+            run.opened()
+            self.run = run
         for emitter in self.recorder.emitters:
             with wall("emitters.begin"):
                 self.emissions.append(emitter.begin(started))
@@ -229,13 +264,25 @@ class _Call:
         """Publish the record; a child process leaves that to its parent."""
         if self.pid != os.getpid() or self.started is None:
             return
-        record = self._record(self.started)
+        record = None
+        try:
+            record = self._ended(self.started)
+        finally:
+            if self.run is not None:
+                self.run.closed(record)
+
+    def _ended(self, started: CallStarted) -> CallRecord:
+        record = self._record(started)
+        if self.recorder.ask_later is not None:
+            with wall("recorder.ask_later"):
+                record = self.recorder.ask_later(record, [exchange.authorization for exchange in self.exchanges])
         context = next((emission.context for emission in self.emissions if emission.context is not None), None)
         for emission in self.emissions:
             with wall("emitters.end"):
                 emission.end(record, context)
         # Exchanges know their call: let go of them, so that nothing waits for the garbage collector.
         self.exchanges.clear()
+        return record
 
     def _record(self, started: CallStarted) -> CallRecord:
         attempts = tuple(exchange.attempt() for exchange in self.exchanges)
@@ -305,6 +352,7 @@ class _Exchange:
         "_started_at_s",
         "_status",
         "answer",
+        "authorization",
         "ended_at_s",
         "endpoint",
         "facts",
@@ -334,6 +382,9 @@ class _Exchange:
         self.headers = recorder.headers_for(request.endpoint)
         self.is_open = True
         self.answer = Answer()
+        # In memory only, and only where it is sent again to the same server.
+        will_ask = recorder.ask_later is not None and request.endpoint.base_url is not None
+        self.authorization = _authorization(request) if will_ask else None
         self.outcome: Outcome = "ok"
         self.ended_at_s = request.at_s
         self.first_content_at_s: float | None = None
@@ -540,6 +591,10 @@ def _unpriced(
     if outcome == "ok":
         return "not_reported" if answer.is_complete else "cancelled"
     return outcome
+
+
+def _authorization(request: RequestSeen) -> str | None:
+    return request.header("authorization") or request.header("api-key") or request.header("x-api-key")
 
 
 def _recordable(value: object, rules: ContentRules) -> str | None:

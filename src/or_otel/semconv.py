@@ -13,6 +13,7 @@ SERVER_PORT = "server.port"
 HTTP_REQUEST_RESEND_COUNT = "http.request.resend_count"
 HTTP_RESPONSE_STATUS_CODE = "http.response.status_code"
 DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
+SERVICE_NAME = "service.name"
 USER_ID = "user.id"
 OTHER = "_OTHER"
 
@@ -52,7 +53,12 @@ GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages"
 GEN_AI_OUTPUT_MESSAGES = "gen_ai.output.messages"
 GEN_AI_SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
 GEN_AI_WORKFLOW_NAME = "gen_ai.workflow.name"
+OPERATION_INVOKE_WORKFLOW = "invoke_workflow"
 FINISH_REASON_ERROR = "error"
+
+# --- Of agents' spans that others make, only read: conventions, main branch, and pydantic-ai 2.68, seen 2026-11
+GEN_AI_AGENT_NAME = "gen_ai.agent.name"
+GEN_AI_AGENT_CALL_ID = "gen_ai.agent.call.id"
 
 # --- OpenTelemetry GenAI semantic conventions, metrics up to v1.41
 GEN_AI_TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105 -- tokens of a model
@@ -83,6 +89,7 @@ OPENROUTER_COST_INPUT = "openrouter.cost.input"
 OPENROUTER_COST_OUTPUT = "openrouter.cost.output"
 OPENROUTER_COST_TOOLS = "openrouter.cost.tools"
 OPENROUTER_COST_SOURCE = "openrouter.cost.source"
+OPENROUTER_COST_DIFFERENCE = "openrouter.cost.difference"
 
 # --- Ours: the route
 OPENROUTER_ROUTE_FALLBACK = "openrouter.route.fallback"
@@ -106,6 +113,18 @@ OPENROUTER_KEY_ID = "openrouter.key.id"
 OPENROUTER_KEY_NAME = "openrouter.key.name"
 OPENROUTER_KEY_HASH = "openrouter.key.hash"
 OPENROUTER_TAG_PREFIX = "openrouter.tag."
+
+# --- Ours: one run of a workflow; its id also on the spans of its calls
+OPENROUTER_WORKFLOW_RUN_ID = "openrouter.workflow.run_id"
+OPENROUTER_WORKFLOW_PARENT_RUN_ID = "openrouter.workflow.parent_run_id"
+OPENROUTER_WORKFLOW_CALLS = "openrouter.workflow.calls"
+OPENROUTER_WORKFLOW_STEPS = "openrouter.workflow.steps"
+OPENROUTER_WORKFLOW_RETRIES = "openrouter.workflow.retries"
+OPENROUTER_WORKFLOW_TOOL_CALLS = "openrouter.workflow.tool_calls"
+OPENROUTER_WORKFLOW_INPUT_TOKENS = "openrouter.workflow.input_tokens"
+OPENROUTER_WORKFLOW_OUTPUT_TOKENS = "openrouter.workflow.output_tokens"
+OPENROUTER_WORKFLOW_UNPRICED_CALLS = "openrouter.workflow.unpriced_calls"
+OPENROUTER_WORKFLOW_UNITS = "openrouter.workflow.units"
 
 # --- Ours: metrics only
 OPENROUTER_COST_LEDGER = "openrouter.cost.ledger"

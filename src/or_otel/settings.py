@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 ContentMode = Literal["NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT"]
 CONTENT_MODES: tuple[ContentMode, ...] = ("NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT")
+Reconcile = Literal["off", "missing", "all"]
+RECONCILES: tuple[Reconcile, ...] = ("off", "missing", "all")
 CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 ENABLED = "OR_OTEL_ENABLED"
@@ -24,8 +26,12 @@ HOSTS = "OR_OTEL_HOSTS"
 ROUTER_METADATA = "OR_OTEL_ROUTER_METADATA"
 PRICES = "OR_OTEL_PRICES"
 BROADCAST_LINKS = "OR_OTEL_BROADCAST_LINKS"
+RECONCILE = "OR_OTEL_RECONCILE"
 LEDGER = "OR_OTEL_LEDGER"
 METRIC_TAGS = "OR_OTEL_METRIC_TAGS"
+TAGS = "OR_OTEL_TAGS"
+BAGGAGE_TAGS = "OR_OTEL_BAGGAGE_TAGS"
+METADATA_TAGS = "OR_OTEL_METADATA_TAGS"
 RUN = "OR_OTEL_RUN"
 SDK_DISABLED = "OTEL_SDK_DISABLED"
 
@@ -57,6 +63,11 @@ class Settings:
         key_names: Key fingerprint (12 hex) → name.
         run_id: Marks the ledger lines of one `or-otel run`.
         sigterm_flush: Whether SIGTERM flushes before it ends the process.
+        reconcile: Whose generation records OpenRouter is asked for: nobody's, those of calls whose cost is
+            missing, or all.
+        tags: Tags of every call of the process, where `or_otel.tags` says nothing else.
+        baggage_tags: Keys of inbound W3C baggage that become tags: key → tag.
+        metadata_tags: Keys of the requests' own `metadata` that become tags: key → tag.
         problems: What could not be read, in sentences for people.
     """
 
@@ -73,6 +84,10 @@ class Settings:
     key_names: Mapping[str, str] = field(default_factory=dict)
     run_id: str | None = None
     sigterm_flush: bool = False
+    reconcile: Reconcile = "off"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    baggage_tags: Mapping[str, str] = field(default_factory=dict)
+    metadata_tags: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
 
@@ -169,6 +184,34 @@ def _read_tags(text: str) -> tuple[str, ...]:
     return keys
 
 
+def _read_fixed_tags(text: str) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        key, _, value = (part.strip() for part in item.partition("="))
+        if not TAG_PATTERN.match(key) or not value:
+            raise ValueError(f"{item!r}: expected tag=value, as in team=search,feature=nightly")
+        tags[key] = value
+    return tags
+
+
+def _read_tag_sources(text: str) -> dict[str, str]:
+    sources: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        key, _, tag = (part.strip() for part in item.partition("="))
+        if not key or not TAG_PATTERN.match(tag or key):
+            raise ValueError(f"{item!r}: expected key or key=tag, as in team,tenant.id=customer")
+        sources[key] = tag or key
+    return sources
+
+
+def _read_reconcile(text: str) -> Reconcile:
+    word = text.lower()
+    for choice in RECONCILES:
+        if word == choice or (choice == "off" and word in FALSE_WORDS):
+            return choice
+    raise ValueError(f"expected one of {', '.join(RECONCILES)}")
+
+
 def _read_content(text: str) -> ContentMode:
     for mode in CONTENT_MODES:
         if text.upper() == mode:
@@ -182,8 +225,12 @@ READERS: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("router_metadata", ROUTER_METADATA, _read_switch),
     ("prices", PRICES, _read_switch),
     ("broadcast_links", BROADCAST_LINKS, _read_switch),
+    ("reconcile", RECONCILE, _read_reconcile),
     ("ledger", LEDGER, _read_ledger),
     ("metric_tags", METRIC_TAGS, _read_tags),
+    ("tags", TAGS, _read_fixed_tags),
+    ("baggage_tags", BAGGAGE_TAGS, _read_tag_sources),
+    ("metadata_tags", METADATA_TAGS, _read_tag_sources),
     ("content", CONTENT_VARIABLE, _read_content),
     ("run_id", RUN, str),
 )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs import export as log_export
 
+from or_otel.calls import Amendment
 from or_otel.emitters import events
 from or_otel.emitters.events import Events
-from or_otel.facts import Failure
+from or_otel.facts import Cost, Failure
 
 pytestmark = pytest.mark.skipif(not events.CAN_EMIT, reason="this logs API has no events")
 
@@ -72,5 +76,61 @@ def test_without_a_logs_api_that_can_no_event_is_tried(monkeypatch, provider, ex
     monkeypatch.setattr(events, "CAN_EMIT", False)
 
     publish(provider, record(outcome="error", failure=Failure(error_type="1", origin="edge")), context)
+
+    assert exporter.get_finished_logs() == ()
+
+
+def amendment():
+    return Amendment(
+        amends=f"{1:032x}",
+        generation_id="gen-1",
+        learned_at_s=1_000_000_009.5,
+        call_started_at_s=1_000_000_000.0,
+        charged=Decimal("0.5"),
+        is_byok=False,
+        billing="credits",
+        served_provider="Azure",
+        input_tokens=7,
+    )
+
+
+def test_a_cost_learned_later_is_told_under_the_ids_of_the_call_s_span(provider, exporter, record, attempt):
+    told = record(trace_id=f"{7:032x}", span_id=f"{9:016x}", attempts=(attempt(cost=Cost(charged=Decimal("0.7"))),))
+
+    Events(provider, version="1").amend(told, amendment())
+
+    (log,) = [each.log_record for each in exporter.get_finished_logs()]
+    assert log.event_name == "openrouter.generation.reconciled"
+    assert (log.trace_id, log.span_id, log.timestamp) == (7, 9, 1_000_000_009_500_000_000)
+    assert dict(log.attributes) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openrouter",
+        "gen_ai.request.model": "openai/gpt-5",
+        "gen_ai.response.model": "openai/gpt-5-2026",
+        "gen_ai.usage.input_tokens": 7,
+        "openrouter.provider.name": "Azure",
+        "openrouter.generation.id": "gen-1",
+        "openrouter.outcome": "ok",
+        "openrouter.cost.total": 0.5,
+        "openrouter.cost.charged": 0.5,
+        "openrouter.cost.source": "generation",
+        "openrouter.cost.difference": -0.2,
+        "openrouter.billing": "credits",
+    }
+
+
+def test_a_cost_learned_for_a_call_without_span_belongs_to_no_trace(provider, exporter, context, record):
+    token = otel_context.attach(context)  # of somebody else, who happens to run
+    Events(provider, version="1").amend(record(), amendment())
+    otel_context.detach(token)
+
+    (log,) = [each.log_record for each in exporter.get_finished_logs()]
+    assert (log.trace_id, log.span_id) == (0, 0)
+
+
+def test_a_logs_api_that_cannot_is_not_told_of_a_later_cost(monkeypatch, provider, exporter, record):
+    monkeypatch.setattr(events, "CAN_EMIT", False)
+
+    Events(provider, version="1").amend(record(), amendment())
 
     assert exporter.get_finished_logs() == ()

@@ -11,7 +11,8 @@ from decimal import Decimal
 
 import pytest
 
-from or_otel.calls import Attempt, CallRecord, CallStarted
+from or_otel import amendments
+from or_otel.calls import Amendment, Attempt, CallRecord, CallStarted
 from or_otel.emitters.journal import Journal
 from or_otel.entries import from_line
 from or_otel.facts import Cost, Endpoint, Request
@@ -98,6 +99,19 @@ def test_what_was_written_can_be_read_back_and_is_that_of_this_run_only(journal,
 
     assert [entry.call_id for entry in journal.written()] == ["ours"]
     assert journal.written()[0].service_name == "shop"
+
+
+def test_what_is_learned_later_is_a_line_of_its_own_that_is_read_back_with_its_attempt(journal, tmp_path):
+    amendment = Amendment(
+        amends="call-1", generation_id="gen-1", learned_at_s=200.0, call_started_at_s=100.0, charged=Decimal("0.5")
+    )
+    end(journal, record(attempts=2))
+
+    journal.amend(record(), amendment)
+
+    assert [entry.charged for entry in journal.written()] == [Decimal("0.5"), Decimal("0.001")]
+    *_, last = lines(tmp_path / "ledger")
+    assert amendments.from_line(last) == amendment
 
 
 def test_journals_without_a_run_do_not_mix(tmp_path):

@@ -11,9 +11,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from or_otel import catalogue
+from or_otel.calls import Amendment
 from or_otel.emitters import metrics as metrics_module
 from or_otel.emitters.metrics import Metrics
-from or_otel.facts import Cost, Failure, Request, ToolCalls
+from or_otel.facts import Cost, Failure, Request, ToolCalls, Usage
 
 
 @pytest.fixture
@@ -89,15 +90,69 @@ def test_both_ledgers_of_byok_are_counted(emitter, reader, record):
     assert found == {("openrouter", "fee", "byok"): 0.05, ("upstream", "other", "byok"): 1.0}
 
 
-def test_money_learned_later_is_added_to_the_counter_only(emitter, reader, record):
-    late = record(cost=None, unpriced="cancelled", outcome="cancelled")
-    publish(emitter, late)
+def amendment(charged, **fields):
+    return Amendment(
+        amends=f"{1:032x}",
+        generation_id="gen-1",
+        learned_at_s=1_000_000_005.0,
+        call_started_at_s=1_000_000_000.0,
+        charged=Decimal(charged),
+        is_byok=False,
+        billing="credits",
+        **fields,
+    )
 
-    emitter.add_cost(late, Cost(charged=Decimal("0.5"), is_byok=False))
 
-    assert by(reader, "openrouter.client.cost", "openrouter.outcome") == {("cancelled",): 0.5}
-    assert points(reader, "openrouter.client.call.cost") == []
+@pytest.fixture
+def awaited(record, attempt):
+    cancelled = attempt(unpriced="cancelled", outcome="cancelled", is_awaited=True)
+    facts = {"provider": None, "model": None, "usage": None, "cost": None}
+    return record(attempts=(cancelled,), unpriced="cancelled", outcome="cancelled", **facts)
+
+
+def test_money_learned_later_is_added_to_counters_only(emitter, reader, awaited):
+    publish(emitter, awaited)
+
+    emitter.amend(awaited, amendment("0.5", served_provider="Azure", input_tokens=7, output_tokens=0))
+
+    names = ("openrouter.outcome", "openrouter.cost.source", "openrouter.provider.name")
+    assert by(reader, "openrouter.client.cost", *names) == {("cancelled", "generation", "Azure"): 0.5}
+    assert by(reader, "openrouter.client.tokens", "openrouter.token.type") == {("input_fresh",): 7}
+    assert points(reader, "openrouter.client.call.cost") == points(reader, "gen_ai.client.token.usage") == []
+    assert points(reader, "openrouter.client.unpriced_calls") == []
+
+
+def test_of_a_priced_attempt_only_what_is_more_is_added_and_nothing_is_taken_back(emitter, reader, record, attempt):
+    told = record(attempts=(attempt(cost=Cost(charged=Decimal("0.3"), is_byok=False), usage=Usage(input_tokens=5)),))
+    publish(emitter, told)
+    before = sum(by(reader, "openrouter.client.cost", "openrouter.cost.source").values())
+
+    emitter.amend(told, amendment("0.2", input_tokens=9))
+    emitter.amend(told, amendment("0.5", input_tokens=9))
+
+    found = by(reader, "openrouter.client.cost", "openrouter.cost.source")
+    assert found[("generation",)] == 0.2
+    assert sum(found.values()) == pytest.approx(before + 0.2)
+    assert sum(by(reader, "openrouter.client.tokens", "openrouter.token.type").values()) == 120
+
+
+def test_a_price_given_up_is_counted_as_unpriced_then_and_not_before(emitter, reader, awaited):
+    publish(emitter, awaited)
+    before = points(reader, "openrouter.client.unpriced_calls")
+
+    emitter.give_up(awaited)
+
+    assert before == []
     assert by(reader, "openrouter.client.unpriced_calls", "openrouter.unpriced.reason") == {("cancelled",): 1}
+
+
+def test_a_price_that_nobody_asks_for_is_counted_at_once(emitter, reader, record, attempt):
+    lost = attempt(1, unpriced="error", is_awaited=False)
+    publish(
+        emitter, record(attempts=(lost, attempt(2, unpriced="error", is_awaited=True)), unpriced="error", cost=None)
+    )
+
+    assert by(reader, "openrouter.client.unpriced_calls", "openrouter.unpriced.reason") == {("error",): 1}
 
 
 def test_tokens_tools_and_attempts_are_counted_by_kind(emitter, reader, record, attempt):

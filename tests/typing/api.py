@@ -37,6 +37,26 @@ stop = or_otel.on_call(meter)
 stop()
 shortened: str = or_otel.bind(summarise)("text", words=1)
 
+
+@or_otel.workflow("research")
+def research(question: str) -> str:
+    return question
+
+
+answered: str = research("why")
+with or_otel.workflow("research") as run:
+    run.finish(ok=True, units=2)
+run_id: str = run.id
+spent: Decimal | None = run.cost
+around: or_otel.Run | None = or_otel.current_run()
+was_kept: bool = or_otel.outcome(run_id, ok=False, units=0.5)
+
+
+async def research_later() -> int:
+    async with or_otel.workflow("research") as later, or_otel.tags(team="search"):
+        return later.calls
+
+
 with or_otel.capture() as calls:
     pass
 records: list[or_otel.CallRecord] = calls

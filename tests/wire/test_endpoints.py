@@ -112,3 +112,29 @@ def test_asking_how_a_job_stands_is_reading_it_again(path, api):
     endpoint = Hosts().endpoint("GET", f"https://openrouter.ai/api/v1/{path}?x=1/2")
 
     assert (endpoint.api, endpoint.operation) == (api, "fetch_response")
+
+
+@pytest.mark.parametrize(
+    ("url", "base_url"),
+    [
+        ("https://openrouter.ai/api/v1/chat/completions", "https://openrouter.ai/api/v1"),
+        ("http://eu.openrouter.ai:8080/api/v1/responses/?x=1#y", "http://eu.openrouter.ai:8080/api/v1"),
+        ("https://user:secret@openrouter.ai/api/v1/embeddings", "https://openrouter.ai/api/v1"),
+        ("https://openrouter.ai/api/v1/messages", "https://openrouter.ai/api/v1"),
+        ("https://openrouter.ai/api/beta/batches", "https://openrouter.ai/api/v1"),
+        ("http://gateway.internal/or/proxy/audio/speech", "http://gateway.internal/or/proxy"),
+        ("http://gateway.internal/chat/completions", "http://gateway.internal"),
+        ("https://api.openai.com/v1/chat/completions", None),
+    ],
+)
+def test_openrouter_s_other_endpoints_are_beside_the_one_that_was_asked(url, base_url):
+    endpoint = Hosts({"gateway.internal": "openrouter"}).endpoint("POST", url)
+
+    assert endpoint.base_url == base_url
+    assert "http" not in repr(endpoint)
+
+
+def test_the_base_url_of_a_job_that_is_asked_about_has_no_id_in_it():
+    endpoint = Hosts().endpoint("GET", "https://openrouter.ai/api/v1/videos/job-1?x=1")
+
+    assert endpoint.base_url == "https://openrouter.ai/api/v1"

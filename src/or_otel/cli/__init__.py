@@ -17,7 +17,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("or_otel.cli.run", "Run any Python program with every LLM call watched; ends with a receipt."),
     "report": ("or_otel.cli.report", "Where the money went: by model, provider, team, day, …"),
     "calls": ("or_otel.cli.calls", "Single calls, dearest first, with their generation and trace ids."),
+    "show": ("or_otel.cli.show", "One generation: what we saw beside the account's own record, differences marked."),
     "ledger": ("or_otel.cli.ledger", "The local file behind the reports: path, stats, import, prune, erase."),
+    "budget": ("or_otel.cli.budget", "Limits of your own in or-otel.toml: write a first one, check it."),
     "doctor": ("or_otel.cli.doctor", "Is everything in order? What is wrong, and what would be right."),
 }
 """Name → module that holds a command of that name, and its line in the help: so that the help imports none of them."""

@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import Literal
 
 from or_otel import semconv
-from or_otel.calls import Attempt, CallRecord, CallStarted
+from or_otel.calls import Amendment, Attempt, CallRecord, CallStarted
 from or_otel.facts import EXACT, Cost, Failure, Request, RouteAttempt, Usage
+from or_otel.runs import RunRecord, RunStarted
 
 Value = str | bool | int | float | Sequence[str]
 Attributes = dict[str, Value]
@@ -52,6 +53,8 @@ def started_attributes(call: CallStarted) -> Attributes:
             semconv.DEPLOYMENT_ENVIRONMENT_NAME: call.environment,
             semconv.USER_ID: request.user,
             semconv.GEN_AI_CONVERSATION_ID: request.session_id,
+            semconv.GEN_AI_WORKFLOW_NAME: call.workflow,
+            semconv.OPENROUTER_WORKFLOW_RUN_ID: call.workflow_run_id,
             **{semconv.OPENROUTER_TAG_PREFIX + key: value for key, value in call.tags.items()},
         }
     )
@@ -110,9 +113,68 @@ def attempt_attributes(attempt: Attempt) -> Attributes:
     )
 
 
+def run_started_attributes(run: RunStarted) -> Attributes:
+    """Give what is known of a run when it begins."""
+    return _told(
+        {
+            semconv.GEN_AI_OPERATION_NAME: semconv.OPERATION_INVOKE_WORKFLOW,
+            semconv.GEN_AI_WORKFLOW_NAME: run.name,
+            semconv.OPENROUTER_WORKFLOW_RUN_ID: run.id,
+            semconv.OPENROUTER_WORKFLOW_PARENT_RUN_ID: run.parent_id,
+            semconv.DEPLOYMENT_ENVIRONMENT_NAME: run.environment,
+            **{semconv.OPENROUTER_TAG_PREFIX + key: value for key, value in run.tags.items()},
+        }
+    )
+
+
+def run_ended_attributes(record: RunRecord) -> Attributes:
+    """Give a run's figures; no cost, which stays on its calls, where each dollar is once."""
+    return _told(
+        {
+            semconv.OPENROUTER_OUTCOME: record.outcome,
+            semconv.ERROR_TYPE: record.error_type,
+            semconv.OPENROUTER_WORKFLOW_CALLS: record.calls,
+            semconv.OPENROUTER_WORKFLOW_STEPS: record.steps,
+            semconv.OPENROUTER_WORKFLOW_RETRIES: record.retries,
+            semconv.OPENROUTER_WORKFLOW_TOOL_CALLS: record.tool_calls,
+            semconv.OPENROUTER_WORKFLOW_INPUT_TOKENS: record.input_tokens,
+            semconv.OPENROUTER_WORKFLOW_OUTPUT_TOKENS: record.output_tokens,
+            semconv.OPENROUTER_WORKFLOW_UNPRICED_CALLS: record.unpriced_calls,
+            semconv.OPENROUTER_WORKFLOW_UNITS: _float(record.units),
+        }
+    )
+
+
+def run_values(record: RunRecord, tags: Sequence[str]) -> tuple[MetricValue, ...]:
+    """Give the values that metrics of runs carry: workflow, outcome, then those of the tags."""
+    return (record.started.name, record.outcome, *[record.started.tags.get(tag) for tag in tags])
+
+
 def failure_attributes(failure: Failure) -> Attributes:
     """Give what the event of a failed call tells: types, never messages."""
     return _told({semconv.EXCEPTION_TYPE: failure.exception_type, semconv.ERROR_TYPE: failure.error_type})
+
+
+def amendment_attributes(record: CallRecord, amendment: Amendment) -> Attributes:
+    """Give what the event of a cost learned later tells: the attempt's whole money, and how it differs from before."""
+    cost = amendment.cost
+    before = next((attempt.cost for attempt in record.attempts if attempt.id == amendment.amends), None)
+    known = before.total if before is not None else None
+    difference = None if known is None or cost.total is None else EXACT.subtract(cost.total, known)
+    return _told(
+        {
+            semconv.GEN_AI_OPERATION_NAME: record.endpoint.operation,
+            semconv.GEN_AI_PROVIDER_NAME: record.endpoint.provider,
+            semconv.GEN_AI_REQUEST_MODEL: record.request.model,
+            semconv.GEN_AI_RESPONSE_MODEL: record.model or amendment.response_model,
+            semconv.OPENROUTER_PROVIDER_NAME: amendment.served_provider or record.provider,
+            semconv.OPENROUTER_GENERATION_ID: amendment.generation_id,
+            semconv.OPENROUTER_OUTCOME: record.outcome,
+            **_tokens(amendment.usage),
+            **_cost(cost),
+            semconv.OPENROUTER_COST_DIFFERENCE: _float(difference),
+        }
+    )
 
 
 def counter_values(record: CallRecord, tags: Sequence[str]) -> tuple[MetricValue, ...]:
@@ -263,6 +325,10 @@ def _money(record: CallRecord) -> dict[str, Value | None]:
             semconv.OPENROUTER_COST_SOURCE: "unknown" if record.unpriced else None,
             semconv.OPENROUTER_BILLING: None if record.endpoint.is_openrouter else "direct",
         }
+    return _cost(cost)
+
+
+def _cost(cost: Cost) -> dict[str, Value | None]:
     return {
         semconv.OPENROUTER_COST_TOTAL: _float(cost.total),
         semconv.OPENROUTER_COST_CHARGED: _float(cost.charged),

@@ -2,8 +2,9 @@
 
 Records of `capture` are appended on the thread that ended the call. Functions given to
 `on_call` run on one daemon thread, started at the first record, over a bounded queue: a slow
-or failing function can lose records, counted in `dropped`, but never hold up a call. Knows
-nothing of OpenTelemetry.
+or failing function can lose records, counted in `dropped`, but never hold up a call. A record
+is given once, as known when its call ended: a cost that is learned later goes to counter,
+ledger and log event only. Knows nothing of OpenTelemetry.
 """
 
 from __future__ import annotations

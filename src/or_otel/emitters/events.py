@@ -1,4 +1,4 @@
-"""Call records → log events: that a call failed, and captured content where that is switched on.
+"""Call records → log events: that a call failed, what it cost where that is learned later, and captured content.
 
 Needs a logs API whose loggers take an event name and a context themselves (1.39 and
 later); on older ones no event is emitted: their loggers accept only records of the SDK.
@@ -10,10 +10,11 @@ from __future__ import annotations
 import inspect
 from typing import Any, cast
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 
 from or_otel import semconv
-from or_otel.calls import CallRecord, CallStarted, Emission, Emitter
+from or_otel.calls import Amendment, CallRecord, CallStarted, Emission, Emitter
 from or_otel.emitters import attributes
 
 try:
@@ -44,6 +45,19 @@ class Events(Emitter):
         """Wait for the end; there is nothing to tell before."""
         del call
         return Emission() if self._logger is None else _Pending(self._logger, has_content=self._has_content)
+
+    def amend(self, record: CallRecord, amendment: Amendment) -> None:
+        """Tell what the generation record says, under the ids of the call's span: that span has ended."""
+        if self._logger is None:
+            return
+        self._logger.emit(
+            event_name=semconv.EVENT_GENERATION_RECONCILED,
+            timestamp=int(amendment.learned_at_s * 1_000_000_000),
+            context=_context_of(record),
+            severity_number=logs.SeverityNumber.INFO,
+            severity_text="INFO",
+            attributes=attributes.amendment_attributes(record, amendment),
+        )
 
 
 class _Pending(Emission):
@@ -77,3 +91,17 @@ class _Pending(Emission):
                 severity_text="DEBUG",
                 attributes={**attributes.span_attributes(record), **content},
             )
+
+
+def _context_of(record: CallRecord) -> Context:
+    """Make a context again from the ids of a span that was recorded: to keep the span's own would keep all it holds."""
+    if record.trace_id is None or record.span_id is None:
+        # Not an empty one, which would stand for that of whoever runs now.
+        return trace.set_span_in_context(trace.INVALID_SPAN, Context())
+    span = trace.SpanContext(
+        trace_id=int(record.trace_id, 16),
+        span_id=int(record.span_id, 16),
+        is_remote=False,
+        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+    )
+    return trace.set_span_in_context(trace.NonRecordingSpan(span), Context())

@@ -16,8 +16,10 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-from or_otel.calls import CallRecord, CallStarted, Emission, Emitter
+from or_otel import amendments, runs
+from or_otel.calls import Amendment, CallRecord, CallStarted, Emission, Emitter
 from or_otel.entries import Entry, entries_of, from_line, host_label, to_line
+from or_otel.runs import RunEmission, RunRecord, RunSaying, RunStarted
 
 logger = logging.getLogger(__name__)
 
@@ -60,25 +62,41 @@ class Journal(Emitter):
         """Append the lines of one finished call."""
         pid = os.getpid()
         entries = entries_of(record, run_id=self.run_id, service_name=self._service_name, pid=pid)
-        reason = self._off.get(pid)
-        if reason is None:
-            reason = self._append(pid, b"".join(map(to_line, entries)))
-        if reason is not None:
-            self.dropped[reason] += len(entries)
+        self._write(pid, tuple(map(to_line, entries)))
+
+    def amend(self, record: CallRecord, amendment: Amendment) -> None:
+        """Append what was learned of an attempt that was written before: readers put both together."""
+        del record
+        self._write(os.getpid(), (amendments.to_line(amendment),))
+
+    def begin_run(self, run: RunStarted) -> RunEmission:
+        """Give what will write the run when it ends."""
+        del run
+        return _LineOfRun(self)
+
+    def judge(self, saying: RunSaying) -> bool:
+        """Append what is said of a run; whether it was written."""
+        return self._write(os.getpid(), (runs.to_line(saying),))
 
     def written(self) -> tuple[Entry, ...]:
         """Read back what this process and its forked children wrote so far."""
         entries: list[Entry] = []
+        learned: list[Amendment] = []
         try:
             # A file that was last changed before we began cannot hold our lines; a second for coarse clocks.
             paths = [path for path in self._folder.glob("*.jsonl") if path.stat().st_mtime >= self._began_at_s - 1]
             for path in sorted(paths):
                 with path.open("rb") as lines:
-                    entries += [entry for line in lines if (entry := from_line(line)) and entry.run_id == self.run_id]
+                    for line in lines:
+                        if entry := from_line(line):
+                            entries += [entry] if entry.run_id == self.run_id else []
+                        elif amendment := amendments.from_line(line):
+                            learned.append(amendment)
         except OSError as error:
             logger.warning("or-otel: cannot read the journal in %s: %s", self._folder, error.strerror)
         entries.sort(key=lambda entry: (entry.call_started_at_s, entry.call_id, entry.number))
-        return tuple(entries)
+        newest = amendments.newest(learned)
+        return tuple(amendments.amended(entry, newest.get(entry.attempt_id)) for entry in entries)
 
     def after_fork(self) -> None:
         """Close the parent's file in the child; the child opens its own at its first call."""
@@ -87,6 +105,14 @@ class Journal(Emitter):
         self._names.clear()
         while self._files:
             os.close(self._files.popitem()[1])
+
+    def _write(self, pid: int, lines: tuple[bytes, ...]) -> bool:
+        reason = self._off.get(pid)
+        if reason is None:
+            reason = self._append(pid, b"".join(lines))
+        if reason is not None:
+            self.dropped[reason] += len(lines)
+        return reason is None
 
     def _append(self, pid: int, data: bytes) -> str | None:
         """Write, or say why not and switch off."""
@@ -127,6 +153,17 @@ class Journal(Emitter):
             self._off[pid] = reason
             logger.warning("or-otel: the ledger's journal in %s is off from now on: %s", self._folder, why)
         return reason
+
+
+class _LineOfRun(RunEmission):
+    """A run under way, to be written when it ends."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def end(self, record: RunRecord, context: object | None) -> None:
+        del context
+        self._journal.judge(runs.saying_of(record))
 
 
 class _Line(Emission):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -22,12 +23,13 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Observation
 
 from or_otel import catalogue, guard, semconv
-from or_otel.calls import CallRecord, CallStarted, Emission, Emitter
+from or_otel.calls import Amendment, CallRecord, CallStarted, Emission, Emitter, increase
 from or_otel.catalogue import Metric
 from or_otel.emitters import attributes
 from or_otel.emitters.attributes import MetricValue
 from or_otel.emitters.outer import outer_of
 from or_otel.facts import EXACT, Cost
+from or_otel.runs import RunEmission, RunRecord, RunStarted
 
 SCOPE = "or_otel"
 
@@ -92,6 +94,11 @@ class Metrics(Emitter):
         self._first_chunk = board.histogram(catalogue.TIME_TO_FIRST_CHUNK)
         self._call_cost = board.histogram(catalogue.CALL_COST)
         self._output_rate = board.histogram(catalogue.OUTPUT_RATE)
+        run = (semconv.GEN_AI_WORKFLOW_NAME, semconv.OPENROUTER_OUTCOME, *counter[len(catalogue.COUNTER_NAMES) :])
+        self._runs = board.sums(catalogue.WORKFLOW_RUNS, run)
+        self._run_cost = board.histogram(catalogue.WORKFLOW_COST, run)
+        self._run_calls = board.histogram(catalogue.WORKFLOW_CALL_COUNT, run)
+        self._run_duration = board.histogram(catalogue.WORKFLOW_DURATION, run)
 
     def begin(self, call: CallStarted) -> Emission:
         """Count the call as active."""
@@ -103,10 +110,41 @@ class Metrics(Emitter):
         outer = outer_of(context_api.get_current(), endpoint.operation)
         return _Running(self, key, is_measured_outside=outer is not None)
 
-    def add_cost(self, record: CallRecord, cost: Cost) -> None:
-        """Count money that was learned after the call ended; counters only."""
+    def amend(self, record: CallRecord, amendment: Amendment) -> None:
+        """Count money, and tokens nobody had told, that were learned after the call ended; counters only."""
+        attempt = next((attempt for attempt in record.attempts if attempt.id == amendment.amends), None)
+        more = increase(attempt.cost if attempt else None, amendment.cost)
+        named = replace(
+            record,
+            model=record.model or amendment.response_model,
+            provider=record.provider or amendment.served_provider,
+        )
+        values = attributes.counter_values(named, self._tags)
         with self._board.lock:
-            self._add_cost(attributes.counter_values(record, self._tags), record, cost)
+            if more is not None:
+                self._add_cost(values, named, more)
+            if attempt is None or attempt.usage is None:
+                for kind, tokens in attributes.token_parts(amendment.usage):
+                    self._tokens.count((*values, kind), tokens)
+
+    def give_up(self, record: CallRecord) -> None:
+        """Count a call as unpriced whose price was awaited until now."""
+        with self._board.lock:
+            self._unpriced.count((*attributes.counter_values(record, self._tags), record.unpriced))
+
+    def begin_run(self, run: RunStarted) -> RunEmission:
+        """Give what will count the run when it ends."""
+        del run
+        return _RunningRun(self)
+
+    def ended_run(self, record: RunRecord, context: Context | None) -> None:
+        """Count a finished run."""
+        values = attributes.run_values(record, self._tags)
+        with self._board.lock:
+            self._runs.count(values)
+        self._record(self._run_cost, None if record.cost is None else float(record.cost), values, context)
+        self._record(self._run_calls, record.calls, values, context)
+        self._record(self._run_duration, record.duration_s, values, context)
 
     def after_fork(self) -> None:
         """Empty the sums, which are the parent's, and replace the lock, which a lost thread may hold."""
@@ -138,7 +176,7 @@ class Metrics(Emitter):
                 self._attempts.count((*values, status))
             if record.cost is not None:
                 self._add_cost(values, record, record.cost)
-            if record.unpriced is not None:
+            if record.unpriced is not None and not record.is_awaited:
                 self._unpriced.count((*values, record.unpriced))
             for kind, tokens in attributes.token_parts(record.usage):
                 self._tokens.count((*values, kind), tokens)
@@ -215,6 +253,19 @@ class _Running(Emission):
         self._metrics.ended(record, self._active, measured_context, is_measured_outside=self._is_measured_outside)
 
 
+class _RunningRun(RunEmission):
+    """A run of a workflow under way."""
+
+    __slots__ = ("_metrics",)
+
+    def __init__(self, owner: Metrics) -> None:
+        self._metrics = owner
+
+    def end(self, record: RunRecord, context: object | None) -> None:
+        """Count the finished run."""
+        self._metrics.ended_run(record, cast("Context | None", context))
+
+
 class _Board:
     """What one meter provider reads: instruments and the sums behind them.
 
@@ -233,7 +284,7 @@ class _Board:
         self._limits = _Limits()
         self._sums: dict[str, dict[tuple[str, ...], _Sums]] = {}
         self._meter = metrics.get_meter(SCOPE, version, meter_provider)
-        self._histograms: dict[str, tuple[Histogram, _Sums]] = {}
+        self._histograms: dict[str, tuple[Histogram, dict[tuple[str, ...], _Sums]]] = {}
         self._observe(catalogue.TELEMETRY_FOLDED, lambda: self._limits.folded)
         # Looked up at each reading: whoever instruments again brings its own.
         self._observe(catalogue.TELEMETRY_DROPPED, lambda: self.dropped())  # noqa: PLW0108
@@ -249,8 +300,9 @@ class _Board:
             self._create(metric, lambda _: self._read(metric))
         return self._sums[metric.name].setdefault((*common, *own), _Sums(self._limits, (*common, *own)))
 
-    def histogram(self, metric: Metric) -> tuple[Histogram, _Sums]:
-        """Give an instrument and the attribute sets that it has had."""
+    def histogram(self, metric: Metric, names: tuple[str, ...] | None = None) -> tuple[Histogram, _Sums]:
+        """Give an instrument and the attribute sets that it has had; `names` where the metric's own hold tags."""
+        names = metric.attributes if names is None else names
         if metric.name not in self._histograms:
             instrument = self._meter.create_histogram(
                 metric.name,
@@ -258,8 +310,9 @@ class _Board:
                 description=metric.description,
                 explicit_bucket_boundaries_advisory=list(metric.buckets),
             )
-            self._histograms[metric.name] = (instrument, _Sums(self._limits, metric.attributes))
-        return self._histograms[metric.name]
+            self._histograms[metric.name] = (instrument, {})
+        instrument, by_names = self._histograms[metric.name]
+        return instrument, by_names.setdefault(names, _Sums(self._limits, names))
 
     def clear(self) -> None:
         """Empty everything in a forked child."""
@@ -268,9 +321,10 @@ class _Board:
         for by_names in self._sums.values():
             for sums in by_names.values():
                 sums.cells.clear()
-        for _, keys in self._histograms.values():
-            keys.cells.clear()
-            keys.known.clear()
+        for _, by_names in self._histograms.values():
+            for keys in by_names.values():
+                keys.cells.clear()
+                keys.known.clear()
 
     def _create(self, metric: Metric, read: Callable[[CallbackOptions], Iterable[Observation]]) -> None:
         is_counter = metric.kind == "observable_counter"

@@ -1,4 +1,4 @@
-"""Call records → spans: one CLIENT span a call, a leaf span for each attempt of a retried one.
+"""Call records → spans: one CLIENT span a call, a leaf for each attempt of a retried one, one INTERNAL span a run.
 
 Speaks the OpenTelemetry API only. A context is attached around the real send and never
 kept over a chunk. Status descriptions hold our own error word, never what a server or an
@@ -21,6 +21,7 @@ from or_otel import semconv
 from or_otel.calls import Attempt, CallRecord, CallStarted, Emission, Emitter
 from or_otel.emitters import attributes
 from or_otel.emitters.outer import Outer, outer_of
+from or_otel.runs import RunEmission, RunRecord, RunStarted
 
 SCOPE = "or_otel"
 
@@ -65,6 +66,34 @@ class Spans(Emitter):
         return _OpenSpan(
             self._tracer, span, parent, has_content=self._has_content, broadcast_links=self._broadcast_links
         )
+
+    def begin_run(self, run: RunStarted) -> RunEmission:
+        """Start the run's span, for its calls to be below."""
+        parent = context_api.get_current()
+        span = self._tracer.start_span(
+            f"{semconv.OPERATION_INVOKE_WORKFLOW} {run.name}",
+            context=parent,
+            kind=trace.SpanKind.INTERNAL,
+            attributes=attributes.run_started_attributes(run),
+            start_time=_nanoseconds(run.started_at_s),
+        )
+        return _SpanOfRun(span, trace.set_span_in_context(span, parent))
+
+
+class _SpanOfRun(RunEmission):
+    """The span of a run under way."""
+
+    def __init__(self, span: trace.Span, context: Context) -> None:
+        self.context: Context = context
+        self._span = span
+
+    def end(self, record: RunRecord, context: object | None) -> None:
+        """Set the figures and end the span."""
+        del context
+        self._span.set_attributes(attributes.run_ended_attributes(record))
+        if record.outcome == "error":
+            self._span.set_status(trace.Status(trace.StatusCode.ERROR, record.error_type))
+        self._span.end(_nanoseconds(record.ended_at_s))
 
 
 class _SpanOfCall(Emission):

@@ -3,7 +3,8 @@
 Only readers (the command, the exporter) open the database; programs that are watched
 append to journals and never come here. A row is the journal's line as it was, beside the
 few columns that are searched, so that a newer or-otel understands older rows and money
-stays exact text.
+stays exact text. What was learned of an attempt after its end is a row of its own, put
+together with it by who reads: so neither the order of journals nor reading twice matters.
 """
 
 from __future__ import annotations
@@ -30,6 +31,21 @@ SCHEMA = (
     "CREATE TABLE tag_keys (key TEXT PRIMARY KEY)",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+
+ADDITIONS = (
+    # Apart from the attempts: one may be imported before the attempt it amends, or outlive it.
+    """CREATE TABLE IF NOT EXISTS amendments (
+        attempt_id TEXT PRIMARY KEY, call_started_at_s REAL NOT NULL, learned_at_s REAL NOT NULL, line BLOB NOT NULL
+    )""",
+    # Who fetched the end of a job: two that polled the same one both have it.
+    "CREATE TABLE IF NOT EXISTS fetches (job TEXT NOT NULL, attempt_id TEXT NOT NULL, PRIMARY KEY (job, attempt_id))",
+    # What runs of workflows said of themselves, and what others said of them later.
+    (
+        "CREATE TABLE IF NOT EXISTS run_sayings (run_id TEXT NOT NULL, said_at_s REAL NOT NULL, line BLOB NOT NULL,"
+        " PRIMARY KEY (run_id, said_at_s, line))"
+    ),
+)
+"""Tables that came later, made where they are missing: an older or-otel passes over them."""
 
 
 class LedgerError(Exception):
@@ -72,6 +88,8 @@ def _prepare(ledger: sqlite3.Connection, path: Path) -> None:
             f"the ledger {path} was made by a newer or-otel (format {found}, this one knows {SCHEMA_VERSION}): "
             "upgrade or-otel, or name another folder with --ledger"
         )
+    for statement in ADDITIONS:
+        ledger.execute(statement)
 
 
 def _schema_version(ledger: sqlite3.Connection) -> int:

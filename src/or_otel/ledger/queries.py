@@ -2,6 +2,9 @@
 
 Rows are read back as entries and added up here, in `Decimal`: SQLite would add money as
 floats. What a call may be asked by is one table, `DIMENSIONS`, and every tag.
+
+An attempt reads as amended by what was learned later. A job's money counts once: of several
+attempts that fetched its result, in whatever processes, the first that tells a price has it.
 """
 
 from __future__ import annotations
@@ -9,15 +12,17 @@ from __future__ import annotations
 import difflib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
 from typing import Literal
 
+from or_otel import amendments
 from or_otel.entries import Adding, Entry, Sums, add_up, from_line
 from or_otel.facts import ZERO
+from or_otel.ledger.importing import job_of
 
 Sort = Literal["cost", "duration", "tokens", "started"]
 SORTS: tuple[Sort, ...] = ("cost", "duration", "tokens", "started")
@@ -42,6 +47,9 @@ DIMENSIONS: Mapping[str, Dimension] = {
     "environment": lambda entry: entry.environment,
     "service": lambda entry: entry.service_name,
     "run": lambda entry: entry.run_id,
+    # The tag says the same, unless the application set it.
+    "workflow": lambda entry: entry.tags.get("workflow") or entry.workflow,
+    "workflow_run": lambda entry: entry.workflow_run_id,
     "outcome": lambda entry: entry.outcome,
     "error": lambda entry: entry.error_type,
     "billing": lambda entry: entry.billing,
@@ -112,21 +120,92 @@ def entries(
     conditions: list[str] = []
     values: list[float | str] = []
     if since_s is not None:
-        conditions.append("call_started_at_s >= ?")
+        conditions.append("attempts.call_started_at_s >= ?")
         values.append(since_s)
     if until_s is not None:
-        conditions.append("call_started_at_s < ?")
+        conditions.append("attempts.call_started_at_s < ?")
         values.append(until_s)
     if where and "run" in where:
         conditions.append("run_id = ?")
         values.append(where["run"])
     chosen = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     # Only fixed text is put together here; values are bound.
-    rows = ledger.execute(f"SELECT line FROM attempts{chosen} ORDER BY call_started_at_s, call_id", values)  # noqa: S608
-    for (line,) in rows:
-        entry = from_line(line)
+    rows = ledger.execute(f"{SELECT}{chosen} ORDER BY attempts.call_started_at_s, call_id", values)
+    for line, learned in rows:
+        entry = _entry(ledger, line, learned)
         if entry is not None and all(dimension(entry) == value for dimension, value in dimensions):
             yield entry
+
+
+def find(ledger: sqlite3.Connection, identity: str) -> tuple[Entry, ...]:
+    """Give the attempts of every call that an id belongs to, in order.
+
+    Args:
+        ledger: The ledger.
+        identity: Id of a generation, call, attempt, response or trace.
+    """
+    asked = "SELECT DISTINCT call_id FROM attempts WHERE"
+    rows = ledger.execute(f"{asked} attempt_id = ? OR generation_id = ?", (identity, identity)).fetchall()
+    # The others have no index; most lines are told apart without being decoded.
+    rows = rows or ledger.execute(f"{asked} call_id = ? OR instr(line, ?)", (identity, identity.encode())).fetchall()
+    found = [entry for (call_id,) in rows for entry in _of_call(ledger, call_id)]
+    named = {entry.call_id for entry in found if identity in _ids(entry)}
+    return tuple(entry for entry in found if entry.call_id in named)
+
+
+def _of_call(ledger: sqlite3.Connection, call_id: str) -> list[Entry]:
+    rows = ledger.execute(f"{SELECT} WHERE call_id = ?", (call_id,))
+    found = [entry for line, learned in rows if (entry := _entry(ledger, line, learned)) is not None]
+    return sorted(found, key=attrgetter("number"))
+
+
+def _ids(entry: Entry) -> tuple[str | None, ...]:
+    return entry.generation_id, entry.call_id, entry.attempt_id, entry.response_id, entry.trace_id
+
+
+def _entry(ledger: sqlite3.Connection, line: bytes, learned: bytes | None) -> Entry | None:
+    """Read an attempt as it stands now."""
+    entry = from_line(line)
+    if entry is None:
+        return None
+    if learned is not None:
+        entry = amendments.amended(entry, amendments.from_line(learned))
+    job = job_of(entry)
+    return entry if job is None or _is_booked_by(ledger, entry, job) else _uncounted(entry)
+
+
+def _is_booked_by(ledger: sqlite3.Connection, entry: Entry, job: str) -> bool:
+    rows = ledger.execute(f"{SELECT} JOIN fetches ON fetches.attempt_id = attempts.attempt_id WHERE job = ?", (job,))
+    fetched = []
+    for line, learned in rows:
+        other = from_line(line)
+        if other is not None:
+            fetched.append(amendments.amended(other, amendments.from_line(learned) if learned else None))
+    first = min(fetched, key=lambda each: (each.total is None, each.started_at_s, each.attempt_id), default=entry)
+    return first.attempt_id == entry.attempt_id
+
+
+def _uncounted(entry: Entry) -> Entry:
+    return replace(
+        entry,
+        charged=None,
+        upstream=None,
+        input=None,
+        output=None,
+        tools=None,
+        unpriced=None,
+        input_tokens=None,
+        output_tokens=None,
+        cache_read_tokens=None,
+        cache_write_tokens=None,
+        reasoning_tokens=None,
+    )
+
+
+SELECT = (
+    "SELECT attempts.line, amendments.line FROM attempts"
+    " LEFT JOIN amendments ON amendments.attempt_id = attempts.attempt_id"
+)
 
 
 def totals(
@@ -149,6 +228,45 @@ def totals(
         groups.setdefault(group, Adding()).add(entry)
     rows = [Total(group=group, sums=adding.sums()) for group, adding in groups.items()]
     return tuple(sorted(rows, key=lambda row: (-(row.sums.total or ZERO), tuple(value or "" for value in row.group))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """How much of the spend nobody can be asked about.
+
+    Attributes:
+        unattributed: Calls without any of the tags.
+        whole: All calls.
+    """
+
+    unattributed: Sums
+    whole: Sums
+
+    @property
+    def unattributed_share(self) -> Decimal | None:
+        """Part of the cost; None where nothing was spent."""
+        return (self.unattributed.total or ZERO) / self.whole.total if self.whole.total else None
+
+
+def attribution(
+    ledger: sqlite3.Connection,
+    *,
+    tags: Sequence[str] = ("team", "feature", "customer"),
+    since_s: float | None = None,
+    until_s: float | None = None,
+    where: Mapping[str, str] | None = None,
+) -> Attribution:
+    """Add up the calls that carry none of these tags, beside all.
+
+    Raises:
+        QuestionError: A `where` key that no call has.
+    """
+    unattributed, whole = Adding(), Adding()
+    for entry in entries(ledger, since_s=since_s, until_s=until_s, where=where):
+        whole.add(entry)
+        if not any(entry.tags.get(tag) for tag in tags):
+            unattributed.add(entry)
+    return Attribution(unattributed=unattributed.sums(), whole=whole.sums())
 
 
 def calls(

@@ -28,6 +28,7 @@ def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DA
                 "DELETE FROM attempts WHERE attempt_id IN (SELECT attempt_id FROM attempts ORDER BY call_started_at_s"
                 " LIMIT (SELECT count(*) / 10 + 1 FROM attempts))"
             ).rowcount
+            _forget_what_hung_on_them(ledger)
         if not gone:
             break
         deleted += gone
@@ -37,7 +38,21 @@ def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DA
 def prune(ledger: sqlite3.Connection, *, older_than_s: float) -> int:
     """Delete attempts of calls that began before a moment; gives how many."""
     with writing(ledger):
-        return ledger.execute("DELETE FROM attempts WHERE call_started_at_s < ?", (older_than_s,)).rowcount
+        ledger.execute("DELETE FROM amendments WHERE call_started_at_s < ?", (older_than_s,))
+        ledger.execute("DELETE FROM run_sayings WHERE said_at_s < ?", (older_than_s,))
+        deleted = ledger.execute("DELETE FROM attempts WHERE call_started_at_s < ?", (older_than_s,)).rowcount
+        _forget_what_hung_on_them(ledger)
+    return deleted
+
+
+def _forget_what_hung_on_them(ledger: sqlite3.Connection) -> None:
+    """Delete amendments and fetches of attempts that are gone; an amendment of one yet to come is younger."""
+    ledger.execute("DELETE FROM fetches WHERE attempt_id NOT IN (SELECT attempt_id FROM attempts)")
+    ledger.execute(
+        "DELETE FROM amendments WHERE call_started_at_s < (SELECT min(call_started_at_s) FROM attempts)"
+        " AND attempt_id NOT IN (SELECT attempt_id FROM attempts)"
+    )
+    ledger.execute("DELETE FROM run_sayings WHERE said_at_s < (SELECT min(call_started_at_s) FROM attempts)")
 
 
 def pack(ledger: sqlite3.Connection) -> None:
@@ -75,9 +90,14 @@ def erase_where(folder: Path, where: Mapping[str, str], *, now_s: float) -> tupl
     """
     import_journals(folder, now_s=now_s)
     with open_ledger(folder / DATABASE) as ledger:
-        chosen = [(entry.attempt_id,) for entry in entries(ledger, where=where)]
+        erased = tuple(entries(ledger, where=where))
+        chosen = [(entry.attempt_id,) for entry in erased]
         with writing(ledger):
             ledger.executemany("DELETE FROM attempts WHERE attempt_id = ?", chosen)
+            ledger.executemany("DELETE FROM amendments WHERE attempt_id = ?", chosen)
+            runs = {(entry.workflow_run_id,) for entry in erased}
+            ledger.executemany("DELETE FROM run_sayings WHERE run_id = ?", runs)
+            _forget_what_hung_on_them(ledger)
         pack(ledger)
     left = []
     for path in sorted(folder.glob("*.jsonl")):

@@ -20,6 +20,8 @@ DEFAULT_PORTS = {"https": 443, "http": 80}
 FETCH_RESPONSE = "fetch_response"
 """The operation of reading a stored response again, and of asking how a job stands."""
 NO_HOSTS: Mapping[str, str] = {}
+VERSIONS = ("/v1/", "/beta/")
+"""How the suffixes begin that hold what otherwise ends a base URL."""
 
 
 class Row(NamedTuple):
@@ -135,16 +137,16 @@ class Hosts:
         if rows is None:
             return None
         row = next((row for row in rows if path.endswith(row.suffix)), None)
-        return None if row is None else self._at(url, row)
+        return None if row is None else self._at(url, row, path)
 
     def _fetched(self, url: str) -> Endpoint | None:
         """Recognise `GET …/responses/{id}` and its like; what lies below an id is none of ours."""
         folder, _, name = url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")
         if not folder.endswith(_FOLDERS) or name in NO_IDS:
             return None
-        return self._at(url, next(row for row in FETCHED if folder.endswith(row.suffix)))
+        return self._at(url, next(row for row in FETCHED if folder.endswith(row.suffix)), folder)
 
-    def _at(self, url: str, row: Row) -> Endpoint | None:
+    def _at(self, url: str, row: Row, path: str) -> Endpoint | None:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -165,6 +167,7 @@ class Hosts:
             host=host,
             port=port,
             is_openrouter=provider == OPENROUTER,
+            base_url=_base_url(path, row) if provider == OPENROUTER else None,
         )
 
     def _provider(self, host: str, port: int) -> str | None:
@@ -181,6 +184,14 @@ class Hosts:
         if listed is not None:
             return listed
         return next((name for suffix, name in PROVIDERS_OF_SUBDOMAINS if host.endswith(suffix)), None)
+
+
+def _base_url(url: str, row: Row) -> str:
+    """Give what stands before the path of a row, without user and password."""
+    scheme, _, rest = url.removesuffix(row.suffix).partition("://")
+    server, slash, prefix = rest.partition("/")
+    version = "/v1" if row.suffix.startswith(VERSIONS) else ""
+    return f"{scheme}://{server.rpartition('@')[2]}{slash}{prefix}{version}"
 
 
 def _by_segment() -> Mapping[str, tuple[Row, ...]]:

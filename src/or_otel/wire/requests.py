@@ -134,6 +134,10 @@ def _output_type(response_format: object, modalities: object) -> str | None:
     return _OUTPUT_TYPES.get(text_of(object_of(response_format).get("type")) or "")
 
 
+def _metadata(value: object) -> dict[str, str]:
+    return {key: text for key, each in object_of(value).items() if (text := text_of(each)) is not None}
+
+
 def _tool_names(value: object) -> frozenset[str] | None:
     tools = items_of(value)
     if not tools:
@@ -168,5 +172,6 @@ _FIELDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "user": ("user", text_of),
     "session_id": ("session_id", text_of),
     "tools": ("tool_names", _tool_names),
+    "metadata": ("metadata", _metadata),
 }
 """Body field → the fact it tells, and its reader. Facts told by two fields are not here."""
