@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help
 help: ## Show these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # pip 25.1 is the first that installs dependency groups.
 $(VENV)/installed: pyproject.toml
@@ -59,6 +59,27 @@ bench: $(VENV)/installed ## Print what watching costs, as ratios to a hand-writt
 .PHONY: generate
 generate: $(VENV)/installed ## Write the generated documents again
 	@$(BIN)/python -c 'from or_otel import catalogue; print(catalogue.markdown(), end="")' > docs/metrics.md
+	@$(BIN)/python -m or_otel.dashboards dashboards
+
+.PHONY: stack
+stack: ## Build the collector, Prometheus and Alertmanager into .stack (needs Go)
+	@$(PYTHON) stack/build.py
+
+.PHONY: stack-up
+stack-up: stack ## Run them on loopback, without containers
+	@$(PYTHON) stack/native.py
+
+.PHONY: stack-test
+stack-test: stack $(VENV)/installed ## Test the stack with the real programs
+	@$(BIN)/python -m pytest tests/stack
+
+.PHONY: stack-env
+stack-env: ## Write .env and .secrets for docker compose
+	@$(PYTHON) stack/prepare.py
+
+.PHONY: stack-demo-env
+stack-demo-env: ## The same for the simulated OpenRouter
+	@$(PYTHON) stack/prepare.py --demo
 
 .PHONY: check
 check: lint test ## What CI runs

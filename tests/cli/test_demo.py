@@ -1,9 +1,12 @@
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from decimal import Decimal
 
+import httpx
 import pytest
 
 
@@ -58,3 +61,28 @@ def test_the_demo_sends_its_telemetry_where_it_is_told(tmp_path, sink):
     value = json.loads(answer.stdout)
     assert sum(sink.sums("openrouter.client.cost").values()) == pytest.approx(float(value["receipt"]["cost_usd"]))
     assert len(sink.spans()) >= value["receipt"]["calls"]
+
+
+def test_a_taken_port_of_the_simulated_openrouter_is_a_clear_error(tmp_path, openrouter):
+    answer = demo(tmp_path, "--port", str(openrouter.port))
+
+    assert answer.returncode == 1
+    assert f"--port {openrouter.port}" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_without_end_serves_others_and_ends_when_it_is_told(tmp_path, sink, end):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    options = ("--forever", "--plain", "--otlp-endpoint", sink.url)
+    command = [sys.executable, "-u", "-m", "or_otel.cli", "demo", *options]
+    with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        base_url = re.search(r"http://127\.0\.0\.1:\d+/api/v1", process.stdout.readline())[0]
+
+        key = httpx.get(f"{base_url}/key", headers={"authorization": "Bearer sk-or-v1-demo-search"})
+        process.send_signal(end)
+        _, err = process.communicate(timeout=30)
+
+    assert key.json()["data"]["limit"] == 50
+    assert process.returncode in {0, -end}
+    assert "Traceback" not in err

@@ -7,10 +7,13 @@ It ends with the receipt and with the proof that tracked is billed, and exits 1 
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import sys
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import click
@@ -28,12 +31,13 @@ from or_otel.reports.proof import proof_of, sentence
 from or_otel.reports.proof import to_json as proof_to_json
 from or_otel.reports.receipt import cost_text, receipt_of, render, to_json
 from or_otel.simulator.server import ScriptedOpenRouter
-from or_otel.simulator.workload import run_workload
+from or_otel.simulator.workload import WorkloadEvent, run_workload
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
 SHOWN_CALLS = 12
 FLUSH_S = 5.0
+SCENE_S = 1.0
 PACE_S = 0.02
 """Between the pieces of a streamed answer: visible on a screen, short in a script."""
 NEXT = """\
@@ -52,6 +56,9 @@ What next:
 @click.option("--prometheus-port", type=click.IntRange(1, 65535), metavar="N", help="Serve /metrics while it runs.")
 @click.option("--json", "is_json", is_flag=True, help="Print only the receipt and the proof, as JSON.")
 @click.option("--plain", "is_plain", is_flag=True, help="One line per call, no live display.")
+@click.option("--forever", "is_forever", is_flag=True, help="A scene a second until interrupted, for a stack to watch.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the simulated OpenRouter listens.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Its port; default: a free one.")
 def demo_command(
     *,
     duration_s: float | None,
@@ -59,6 +66,9 @@ def demo_command(
     prometheus_port: int | None,
     is_json: bool,
     is_plain: bool,
+    is_forever: bool,
+    host: str,
+    port: int,
 ) -> None:
     """See it work: no key, no network, no set-up.
 
@@ -69,9 +79,13 @@ def demo_command(
         raise click.ClickException("the demo drives the openai client: pip install 'or-otel[demo]'")
     screen = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
     found: list[Entry] = []
-    with ScriptedOpenRouter(pace_s=PACE_S) as server:
+    with _listening(host, port) as server:
         _start(server.base_url, otlp_endpoint, prometheus_port)
         try:
+            if is_forever:
+                screen.print(f"OpenRouter, simulated, at {server.base_url} until interrupted")
+                _spend_forever(server.base_url)
+                return
             view = _view(screen, is_json=is_json, is_plain=is_plain)
             with view:
                 _watch(server.base_url, duration_s, found, view.show)
@@ -109,6 +123,31 @@ def _start(base_url: str, otlp_endpoint: str | None, prometheus_port: int | None
         readers.append(PrometheusMetricReader())
     host = base_url.split("/")[2]
     or_otel.start(enabled=True, ledger="off", hosts={host: "openrouter"}, meter_readers=tuple(readers))
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[ScriptedOpenRouter]:
+    server = ScriptedOpenRouter(pace_s=PACE_S, host=host, port=port)
+    try:
+        server.start()
+    except OSError as error:
+        raise click.ClickException(f"--host {host} --port {port}: {error.strerror}; choose another") from error
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _spend_forever(base_url: str) -> None:
+    """Run the workload without end and keep nothing of it."""
+
+    def breathe(event: WorkloadEvent) -> None:
+        del event
+        time.sleep(SCENE_S)
+
+    with suppress(KeyboardInterrupt):
+        run_workload(base_url, duration_s=math.inf, on_event=breathe)
+    or_otel.flush(FLUSH_S)
 
 
 def _watch(
