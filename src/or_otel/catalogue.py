@@ -51,12 +51,12 @@ COUNTER_NAMES = (
 """What every counter of calls carries, before the tags."""
 _COUNTER = (*COUNTER_NAMES, TAGS)
 _RUN = (semconv.GEN_AI_WORKFLOW_NAME, semconv.OPENROUTER_OUTCOME, TAGS)
-_KEY = (semconv.OPENROUTER_KEY_NAME, semconv.OPENROUTER_KEY_HASH, TAGS)
+_KEY = (semconv.OPENROUTER_KEY_NAME, semconv.OPENROUTER_KEY_HASH, semconv.OPENROUTER_KEY_ID, TAGS)
 _BUDGET = (semconv.OPENROUTER_BUDGET_NAME, semconv.OPENROUTER_BUDGET_SCOPE)
 _ACTIVITY = (semconv.OPENROUTER_DAY, semconv.GEN_AI_RESPONSE_MODEL, semconv.OPENROUTER_PROVIDER_NAME)
 _LEDGER = (semconv.SERVICE_NAME, *_COUNTER)
 """The ledger holds many programs' calls, and its exporter is none of them."""
-_ENDPOINT = (semconv.GEN_AI_RESPONSE_MODEL, semconv.OPENROUTER_PROVIDER_NAME)
+_ENDPOINT = (semconv.GEN_AI_RESPONSE_MODEL, semconv.OPENROUTER_PROVIDER_NAME, semconv.OPENROUTER_ENDPOINT_TAG)
 _DAY_AND_KEY = (semconv.OPENROUTER_DAY, semconv.OPENROUTER_KEY_NAME, semconv.OPENROUTER_KEY_HASH)
 
 
@@ -349,7 +349,11 @@ BUDGET_PERIOD_END_TIME = _account(
     "openrouter.budget.period_end_time", "s", "When a budget's period ends, Unix time.", *_BUDGET
 )
 ACTIVITY_COST = _account(
-    "openrouter.activity.cost", "{USD}", "What OpenRouter booked for a closed UTC day.", *_ACTIVITY
+    "openrouter.activity.cost",
+    "{USD}",
+    "What OpenRouter booked for a closed UTC day.",
+    *_ACTIVITY,
+    semconv.OPENROUTER_COST_LEDGER,
 )
 ACTIVITY_REQUESTS = _account(
     "openrouter.activity.requests", "{request}", "Requests OpenRouter booked for a closed UTC day.", *_ACTIVITY
@@ -365,14 +369,13 @@ MODEL_PRICE = _account(
     "openrouter.model.price",
     "{USD}/{token}",
     "List price of a watched model.",
-    semconv.GEN_AI_RESPONSE_MODEL,
-    semconv.OPENROUTER_PROVIDER_NAME,
+    *_ENDPOINT,
     semconv.OPENROUTER_PRICE_KIND,
 )
 ENDPOINT_UPTIME_RATIO = _account(
     "openrouter.endpoint.uptime.ratio",
     "1",
-    "Share of requests that an endpoint answered, as OpenRouter reports it.",
+    "Share of minutes in which an endpoint was in order, as OpenRouter reports it.",
     *_ENDPOINT,
     semconv.OPENROUTER_UPTIME_WINDOW,
 )
@@ -405,7 +408,13 @@ RECONCILIATION_PROVIDER_COST = _account(
 RECONCILIATION_CAPTURE_RATIO = _account(
     "openrouter.reconciliation.capture.ratio", "1", "Tracked cost as a share of billed cost.", *_DAY_AND_KEY
 )
-LEDGER_COST = _account("openrouter.ledger.cost", "{USD}", "Money in the local ledger, ever.", *_LEDGER)
+LEDGER_COST = _account(
+    "openrouter.ledger.cost",
+    "{USD}",
+    "Money in the local ledger, ever.",
+    *_LEDGER,
+    semconv.OPENROUTER_COST_LEDGER,
+)
 LEDGER_CALLS = _account("openrouter.ledger.calls", "{call}", "Calls in the local ledger, ever.", *_LEDGER)
 LEDGER_TOKENS = _account(
     "openrouter.ledger.tokens",

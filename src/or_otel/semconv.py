@@ -106,6 +106,10 @@ OPENROUTER_REQUEST_PROVIDER_SORT = "openrouter.request.provider.sort"
 OPENROUTER_REQUEST_PROVIDER_DATA_COLLECTION = "openrouter.request.provider.data_collection"
 OPENROUTER_REQUEST_PROVIDER_ZDR = "openrouter.request.provider.zdr"
 
+# --- Ours: rules of the owner; the span names all that were broken, a metric one
+OPENROUTER_POLICY_VIOLATED = "openrouter.policy.violated"
+OPENROUTER_POLICY_RULE = "openrouter.policy.rule"
+
 # --- Ours: who asked
 OPENROUTER_APP_NAME = "openrouter.app.name"
 OPENROUTER_APP_URL = "openrouter.app.url"
@@ -135,11 +139,11 @@ OPENROUTER_FINISH_REASON = "openrouter.finish_reason"
 OPENROUTER_ATTEMPT_STATUS = "openrouter.attempt.status"
 OPENROUTER_TOOL_CALL_OUTCOME = "openrouter.tool_call.outcome"
 OPENROUTER_WASTE_KIND = "openrouter.waste.kind"
-OPENROUTER_POLICY_RULE = "openrouter.policy.rule"
 OPENROUTER_BUDGET_NAME = "openrouter.budget.name"
 OPENROUTER_BUDGET_SCOPE = "openrouter.budget.scope"
 OPENROUTER_FORECAST_WINDOW = "openrouter.forecast.window"
 OPENROUTER_DAY = "openrouter.day"
+OPENROUTER_ENDPOINT_TAG = "openrouter.endpoint.tag"
 OPENROUTER_PRICE_KIND = "openrouter.price.kind"
 OPENROUTER_UPTIME_WINDOW = "openrouter.uptime.window"
 OPENROUTER_LATENCY_PERCENTILE = "openrouter.latency.percentile"

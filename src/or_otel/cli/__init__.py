@@ -18,8 +18,26 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("or_otel.cli.report", "Where the money went: by model, provider, team, day, …"),
     "calls": ("or_otel.cli.calls", "Single calls, dearest first, with their generation and trace ids."),
     "show": ("or_otel.cli.show", "One generation: what we saw beside the account's own record, differences marked."),
+    "top": ("or_otel.cli.top", "Live: spend of the last minute, hour and day, newest and dearest calls."),
+    "export": ("or_otel.cli.export", "Every charge for finance, as CSV or JSON lines with FOCUS columns."),
+    "reconcile": ("or_otel.cli.reconcile", "Is what we tracked what we are billed? Day by day, and why not."),
     "ledger": ("or_otel.cli.ledger", "The local file behind the reports: path, stats, import, prune, erase."),
-    "budget": ("or_otel.cli.budget", "Limits of your own in or-otel.toml: write a first one, check it."),
+    "account": (
+        "or_otel.cli.account",
+        "Balance, spending, forecast, runway; closed days by model, app, company, member.",
+    ),
+    "keys": ("or_otel.cli.keys", "Whose is which key, and which ones want a look."),
+    "statement": ("or_otel.cli.statement", "What one company owes for a month, to the last digit."),
+    "budget": (
+        "or_otel.cli.budget",
+        "Limits of your own in or-otel.toml: write a first one, check it, see how they stand.",
+    ),
+    "watch": ("or_otel.cli.watch", "Tell of budgets, credits and keys while it runs, here and by Slack or e-mail."),
+    "exporter": ("or_otel.cli.exporter", "Credits, keys, limits, budgets, activity for Prometheus and OTLP."),
+    "dashboards": (
+        "or_otel.cli.dashboards",
+        "Grafana boards, Prometheus rules and alerts, as files or Kubernetes manifests.",
+    ),
     "doctor": ("or_otel.cli.doctor", "Is everything in order? What is wrong, and what would be right."),
 }
 """Name → module that holds a command of that name, and its line in the help: so that the help imports none of them."""

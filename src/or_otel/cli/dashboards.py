@@ -1,0 +1,120 @@
+"""`or-otel dashboards`: boards, recording rules and alerts, as files or as Kubernetes manifests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from or_otel.budgets import Budget
+from or_otel.config import ConfigError, find_config, read_config
+from or_otel.dashboards.alertmanager import alertmanager_file
+from or_otel.dashboards.installed import board_files
+from or_otel.dashboards.kubernetes import Place, manifests
+from or_otel.dashboards.rulefiles import rule_files
+from or_otel.dashboards.rules import SOURCES, Choices, MoneySource
+
+FOLDER = "or-otel-dashboards"
+PIPELINE = {str(source): source for source in SOURCES}
+
+
+class JobSource(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.4
+    """A service and the pipeline that tells its money, as `nightly=spans`."""
+
+    name = "job=pipeline"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, MoneySource]:
+        """Read one."""
+        job, _, source = str(value).rpartition("=")
+        if not job or source not in PIPELINE:
+            self.fail(f"{value!r}: expected SERVICE=PIPELINE with one of {', '.join(SOURCES)}", param, ctx)
+        return job, PIPELINE[source]
+
+
+@click.group("dashboards")
+def dashboards_command() -> None:
+    """Grafana boards, Prometheus rules and alerts for what or-otel measures."""
+
+
+@dashboards_command.command("export")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help=f"Folder for files (default: {FOLDER}), file for Kubernetes (default: print).",
+)
+@click.option("--format", "form", type=click.Choice(["files", "k8s"]), default="files", show_default=True)
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="Settings file with budgets.")
+@click.option(
+    "--default-source",
+    type=click.Choice(SOURCES),
+    default="client",
+    show_default=True,
+    help="Which pipeline tells a service's money.",
+)
+@click.option("--source", "sources", multiple=True, type=JobSource(), help="Another pipeline for one service.")
+@click.option("--grafana-url", default="", help="Put before the boards' paths in alerts.")
+@click.option("--docs-url", default="", help="Put before the documents' paths in alerts and boards.")
+@click.option("--namespace", default="monitoring", show_default=True, help="Kubernetes: where all of it goes.")
+@click.option("--image", default="or-otel:latest", show_default=True, help="Kubernetes: the exporter's image.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+def export_command(  # noqa: PLR0913 -- the options of the command
+    *,
+    output: Path | None,
+    form: str,
+    config: Path | None,
+    default_source: MoneySource,
+    sources: tuple[tuple[str, MoneySource], ...],
+    grafana_url: str,
+    docs_url: str,
+    namespace: str,
+    image: str,
+    force: bool,
+) -> None:
+    """Write boards and rules; client-side budgets of or-otel.toml become rules of their own."""
+    choices = Choices(
+        default_source=default_source,
+        sources=dict(sources),
+        budgets=_budgets(config),
+        grafana_url=grafana_url.rstrip("/"),
+        docs_url=docs_url and docs_url.rstrip("/") + "/",
+    )
+    try:
+        boards = board_files(choices.docs_url)
+    except FileNotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    if form == "k8s":
+        text = manifests(boards, choices, Place(namespace=namespace, image=image))
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            _write({output: text}, force=force)
+        return
+    folder = output or Path(FOLDER)
+    files = {**boards, **rule_files(choices), "alertmanager/alertmanager.yml": alertmanager_file()}
+    _write({folder / name: text for name, text in files.items()}, force=force)
+    click.echo(
+        f"{len(files)} files in {folder}: boards for Grafana, rules/ for Prometheus, an example for Alertmanager."
+    )
+
+
+def _budgets(path: Path | None) -> tuple[Budget, ...]:
+    try:
+        config = find_config(os.environ) if path is None else read_config(path, os.environ)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    return config.budgets
+
+
+def _write(files: dict[Path, str], *, force: bool) -> None:
+    there = [path for path in files if path.exists()]
+    if there and not force:
+        raise click.ClickException(f"{there[0]} is there already: pass --force to replace it, or another --output")
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{path}: {error.strerror}; expected a place that can be written") from error

@@ -1,0 +1,1 @@
+"""The boards, one file each; `all_boards` tells their order."""

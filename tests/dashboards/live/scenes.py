@@ -1,0 +1,119 @@
+"""What the watched programs do: the demo workload's scenes, and more that boards have panels for.
+
+A scene takes a stage (clients with the demo's keys) and asks the simulated OpenRouter. The same chance plays the same.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import openai
+
+import or_otel
+from or_otel.simulator import workload
+from or_otel.simulator.account import SUPPORT_KEY
+from or_otel.simulator.workload import DEEPSEEK, GEMINI, GPT, HAIKU, HANDBOOK, LLAMA, MINI, QUESTIONS, SONNET
+
+HOURS = (2, 1, 1, 1, 1, 2, 4, 8, 14, 18, 19, 17, 13, 16, 19, 19, 17, 13, 9, 7, 6, 5, 4, 3)
+"""Load by UTC hour."""
+CUSTOMERS = ("Baltic Lines", "Fjord Tours", "Isle Mail", "Tern Cargo")
+RARE = {"retried", "broke", "mistaken", "broken_stream", "left_early", "left_early_and_billed", "byok_lost"}
+
+
+def research(stage):
+    """A run of a workflow: plan, look up, write; now and then nothing comes of it."""
+    with or_otel.workflow("research") as run:
+        stage.ask(GPT, reasoning_effort="high")
+        for _ in range(stage.chance.randint(1, 5)):
+            workload._agent(stage)
+        stage.ask(SONNET)
+        run.finish(ok=stage.chance.random() < 0.85)
+
+
+def digest(stage):
+    """Another workflow, cheap, with a run inside it."""
+    with or_otel.workflow("digest"):
+        stage.ask(GEMINI)
+        with or_otel.workflow("translate"):
+            stage.ask(MINI)
+
+
+def cut_short(stage):
+    """An answer that ends at its limit."""
+    stage.ask(HAIKU, max_tokens=3)
+
+
+def loop(stage):
+    """The same request again and again, as a program does that does not look at the answer."""
+    for _ in range(9):
+        stage.ask(MINI, messages=[{"role": "user", "content": "Is it done yet?"}])
+
+
+def uncached(stage):
+    """A long prompt, twice, for a model that caches nothing."""
+    for question in QUESTIONS[:2]:
+        messages = [{"role": "system", "content": HANDBOOK}, {"role": "user", "content": question}]
+        stage.ask(LLAMA, key=SUPPORT_KEY, messages=messages)
+
+
+def oversized(stage):
+    """Far more input than this feature usually sends."""
+    stage.ask(HAIKU, messages=[{"role": "user", "content": "Every log line of the harbour. " * 3000}])
+
+
+def forbidden(stage):
+    """What the owner's policies forbid."""
+    stage.ask(DEEPSEEK)
+
+
+def embeddings(stage):
+    """No chat."""
+    stage.client(SUPPORT_KEY).embeddings.create(model="openai/text-embedding-3-small", input=list(QUESTIONS))
+
+
+def titled(stage):
+    """A request that names its app."""
+    stage.ask(GEMINI, headers={"X-Title": "Harbour desk"})
+
+
+MORE = (
+    (research, "research", "planning", 3),
+    (digest, "support", "digest", 3),
+    (cut_short, "search", "answer", 2),
+    (loop, "interns", "playground", 0.3),
+    (uncached, "support", "handbook", 1),
+    (oversized, "search", "answer", 0.4),
+    (forbidden, "research", "drafts", 1),
+    (embeddings, "search", "index", 2),
+    (titled, "support", "chat", 2),
+)
+
+
+def all_scenes():
+    """Give every scene: what is done, for which team and feature, and how often."""
+    for scene, team, feature in workload.SCENES:
+        yield scene, team, feature, 0.4 if scene.__name__.removeprefix("_") in RARE else 3
+    yield from MORE
+
+
+@contextmanager
+def stage_at(base_url: str, chance: random.Random):
+    """Give the stage, and close its clients at the end."""
+    stage = workload._Stage(openai=openai, base_url=base_url, chance=chance, clients={})
+    try:
+        yield stage
+    finally:
+        for client in stage.clients.values():
+            client.close()
+
+
+def play(stage, scene: Callable, team: str, feature: str, environment: str) -> None:
+    """Play one scene; what fails, fails as it should."""
+    untagged = {} if stage.chance.random() < 0.06 else {"team": team, "feature": feature}
+    with or_otel.tags(**untagged, customer=stage.chance.choice(CUSTOMERS), environment=environment):
+        try:
+            scene(stage)
+        except openai.APIError:
+            pass

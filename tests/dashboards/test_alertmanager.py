@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from or_otel.dashboards.alertmanager import alertmanager_file
+from or_otel.dashboards.labels import BUDGET
+from or_otel.dashboards.rulefiles import alerts
+from or_otel.dashboards.rules import Choices
+
+CONFIG = yaml.safe_load(alertmanager_file())
+NAMES = {alert.name for alert in alerts(Choices())}
+
+
+@pytest.fixture
+def amtool(tool, tmp_path):
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(alertmanager_file(), encoding="utf-8")
+
+    def run(*arguments):
+        return subprocess.run([tool("amtool"), *arguments], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    return run
+
+
+def test_alertmanager_accepts_the_example(amtool):
+    told = amtool("check-config", "alertmanager.yml")
+
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (("alertname=OrOtelBudgetSpent", "severity=critical"), "wake"),
+        (("alertname=OrOtelCreditsLow", "severity=warning"), "today"),
+        (("alertname=OrOtelBudgetHalfSpent", "severity=info"), "whenever"),
+        (("alertname=Else", "severity=none"), "tickets"),
+    ],
+)
+def test_who_is_told_goes_by_severity(amtool, labels, receiver):
+    told = amtool(
+        "config", "routes", "test", "--config.file=alertmanager.yml", f"--verify.receivers={receiver}", *labels
+    )
+
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_secrets_are_files():
+    text = alertmanager_file()
+
+    for secret in ("api_url", "password", "credentials"):
+        assert not re.search(rf"{secret}: ", text), secret
+        assert f"{secret}_file: " in text
+
+
+def test_one_message_tells_one_budget_s_trouble():
+    assert CONFIG["route"]["group_by"] == ["alertname", BUDGET]
+    assert CONFIG["route"]["repeat_interval"] == "12h"
+
+
+def test_every_rule_of_silence_is_about_alerts_that_exist():
+    for rule in CONFIG["inhibit_rules"]:
+        (source,), (target,) = rule["source_matchers"], rule["target_matchers"]
+        source = re.fullmatch(r'alertname="(.+)"', source)[1]
+        pattern = re.fullmatch(r'alertname=~"(.+)"', target)[1]
+        silenced = {name for name in NAMES if re.fullmatch(pattern, name)}
+        assert source in NAMES
+        assert silenced
+        assert source not in silenced
+
+
+def test_stale_account_data_silence_money_and_not_the_clients_own_alarm():
+    (stale,) = [rule for rule in CONFIG["inhibit_rules"] if "Stale" in rule["source_matchers"][0]]
+    pattern = re.fullmatch(r'alertname=~"(.+)"', stale["target_matchers"][0])[1]
+    silenced = {name for name in NAMES if re.fullmatch(pattern, name)}
+
+    assert {"OrOtelBudgetSpent", "OrOtelCreditsLow", "OrOtelKeyExhausted", "OrOtelCaptureGap"} <= silenced
+    assert not {"OrOtelSpendSpike", "OrOtelErrorsHigh", "OrOtelAccountPollFailing"} & silenced
