@@ -1,11 +1,13 @@
-"""`or-otel report`: totals of a period by chosen dimensions."""
+"""`or-otel report`: totals of a period by chosen dimensions, or the period's digest."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from or_otel.cli.digest import Form, digest_options, give_digest
 from or_otel.cli.options import (
     check_formats,
     console,
@@ -37,17 +39,20 @@ FIGURES = (
     Column(name="cost_usd", title="cost", kind="usd"),
     Column(name="cost_share", title="share", kind="share"),
 )
+BY = "model,provider"
+NOBODY = "(none)"
+"""For people, where entries do not say; programs get nothing."""
 
 
 @click.command("report")
 @period_options("7d")
 @click.option(
     "--by",
-    default="model,provider",
-    show_default=True,
     metavar="KEYS",
+    show_default=BY,
     help=f"By comma: any tag, {', '.join(DIMENSIONS)}.",
 )
+@digest_options
 @format_options
 @ledger_option
 def report_command(
@@ -55,10 +60,11 @@ def report_command(
     since: float | None,
     until: float | None,
     where: tuple[str, ...],
-    by: str,
+    by: str | None,
     is_json: bool,
     is_csv: bool,
     folder: Path,
+    **form: Any,
 ) -> None:
     """Where the money went.
 
@@ -66,9 +72,16 @@ def report_command(
     or-otel report --by day
     or-otel report --since month --by team,model --where environment=production
     or-otel report --by customer --csv > customers.csv
+    or-otel report --html week.html --open
     """  # noqa: D301 -- \b is click's sign to keep the lines
     check_formats(is_json=is_json, is_csv=is_csv)
-    keys = [key.strip() for key in by.split(",") if key.strip()]
+    digest = Form(**form)
+    if digest.is_wanted:
+        if by is not None or is_csv:
+            raise click.UsageError(f"{'--csv' if is_csv else '--by'} is for the table, without a digest: choose one")
+        give_digest(digest, since=since, until=until, where=where, is_json=is_json, folder=folder)
+        return
+    keys = [key.strip() for key in (by or BY).split(",") if key.strip()]
     with fresh_ledger(folder) as ledger:
         chosen = where_from(where)
         rows = totals(ledger, by=keys, since_s=since, until_s=until, where=chosen)
@@ -87,22 +100,22 @@ def report_command(
         caption = f"{cost_text(sums)} for {plural(sums.calls, 'call')}"
         if sums.unpriced:
             caption += f", of which {plural(sums.unpriced_calls, 'call')} with unknown cost"
-        console().print(render(_table(keys, rows, sums), caption=caption))
+        console().print(render(_table(keys, rows, sums, nobody=NOBODY), caption=caption))
 
 
-def _table(keys: list[str], rows: tuple[Total, ...], whole: Sums) -> Table:
+def _table(keys: list[str], rows: tuple[Total, ...], whole: Sums, *, nobody: str | None = None) -> Table:
     columns = (*(Column(name=key, title=key.replace("_", " ")) for key in keys), *FIGURES)
     floors = frozenset(number for number, row in enumerate(rows) if row.sums.unpriced)
-    return Table(columns=columns, rows=tuple(_row(row, whole) for row in rows), floors=floors)
+    return Table(columns=columns, rows=tuple(_row(row, whole, nobody) for row in rows), floors=floors)
 
 
-def _row(row: Total, whole: Sums) -> tuple[Value, ...]:
+def _row(row: Total, whole: Sums, nobody: str | None) -> tuple[Value, ...]:
     sums = row.sums
     # Nobody having told a price is unknown only where something may have been spent.
     cost = ZERO if sums.total is None and not sums.unpriced else sums.total
     share = cost / whole.total if cost is not None and whole.total else None
     return (
-        *row.group,
+        *(nobody if value is None else value for value in row.group),
         sums.calls,
         sums.errors,
         sums.cancelled,

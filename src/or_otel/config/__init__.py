@@ -20,10 +20,21 @@ from or_otel.config.keys import Assignment, KeyMap, KeyRule, assign, match_keys
 from or_otel.config.options import DEFAULT_BASE_URL, AccountOptions, ExporterOptions, NotifyOptions, ProviderContract
 from or_otel.config.reading import READERS, is_http_url
 from or_otel.config.tables import Table, shown_value
+from or_otel.config_file import CONFIG, FILE_NAME, config_path
+from or_otel.policies import Policy
 
-FILE_NAME = "or-otel.toml"
-CONFIG = "OR_OTEL_CONFIG"
 BASE_URL = "OR_OTEL_BASE_URL"
+__all__ = [
+    "BASE_URL",
+    "CONFIG",
+    "FILE_NAME",
+    "Config",
+    "ConfigError",
+    "config_path",
+    "find_config",
+    "read_config",
+    "read_urls",
+]
 
 
 class ConfigError(Exception):
@@ -50,6 +61,7 @@ class Config:
         byok: Provider, lower case → contract.
         exporter: How the exporter works.
         notify: What is told to whom.
+        policies: Rules of the owner, in the order of the file; names are unique.
         metric_tags: Tags let onto metrics; None leaves it to `OR_OTEL_METRIC_TAGS`.
     """
 
@@ -60,6 +72,7 @@ class Config:
     byok: Mapping[str, ProviderContract] = field(default_factory=dict)
     exporter: ExporterOptions = field(default_factory=ExporterOptions)
     notify: NotifyOptions = field(default_factory=NotifyOptions)
+    policies: tuple[Policy, ...] = ()
     metric_tags: tuple[str, ...] | None = None
 
     def assign(self, key: AccountKey | None, fingerprint: str | None = None) -> Assignment:
@@ -88,18 +101,6 @@ def find_config(environ: Mapping[str, str], folder: Path | None = None) -> Confi
     """
     path = config_path(environ, folder)
     return read_config("" if path is None else path, environ)
-
-
-def config_path(environ: Mapping[str, str], folder: Path | None = None) -> Path | None:
-    """Give which file is in force; None when there is none."""
-    named = environ.get(CONFIG, "").strip()
-    if named:
-        return Path(named).expanduser()
-    home = environ.get("XDG_CONFIG_HOME", "")
-    # The XDG specification says to ignore a relative path.
-    base = Path(home) if home.startswith("/") else Path(environ.get("HOME", "~")).expanduser() / ".config"
-    places = ((folder or Path.cwd()) / FILE_NAME, base / "or-otel" / FILE_NAME)
-    return next((place for place in places if place.is_file()), None)
 
 
 def read_config(source: Path | str, environ: Mapping[str, str]) -> Config:

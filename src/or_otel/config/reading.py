@@ -24,6 +24,7 @@ from or_otel.config.options import (
     ProviderContract,
 )
 from or_otel.config.tables import Table, near_match, shown_value
+from or_otel.policies import Policy
 
 CLIENT_SCOPES = ("feature", "customer", "workflow")
 ENDPOINTS = (
@@ -47,6 +48,9 @@ HASH = re.compile(r"[0-9a-f]{8,64}")
 FINGERPRINT = re.compile(r"[0-9a-f]{12}")
 VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 MODEL = re.compile(r"[^\s/]+/[^\s]+")
+POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+PATTERN = re.compile(r"[^\s]+(?: [^\s]+)*")
+COUNTRY = re.compile(r"[A-Z]{2}")
 SCOPE = re.compile("|".join((*ACCOUNT_SCOPES, *CLIENT_SCOPES, re.escape(TAG_PREFIX) + TAG.pattern)))
 URL_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -294,6 +298,54 @@ def _kinds(table: Table, default: tuple[NoticeKind, ...]) -> tuple[NoticeKind, .
     return tuple(kind for kind in NOTICE_KINDS if kind in told)
 
 
+def _policies(file: Table) -> tuple[Policy, ...]:
+    policies: list[Policy] = []
+    for table in file.tables("policies"):
+        policy = _policy(table)
+        if any(policy.name and policy.name == earlier.name for earlier in policies):
+            table.refuse("name", "a name that no other policy has")
+        policies.append(policy)
+    return tuple(policies)
+
+
+def _policy(table: Table) -> Policy:
+    name = table.text("name", expected="lower case letters, digits, '_' and '-', as 'eu-only'", pattern=POLICY_NAME)
+    tags = table.table("tags")
+    policy = Policy(
+        name=name or "",
+        environments=_patterns(table, "environments", "an environment, as 'production'"),
+        tags={tag: told for tag in tags.values if (told := tags.text(tag, expected="a text or a pattern")) is not None},
+        providers=_patterns(table, "providers", "a provider, as 'azure' or 'Amazon Bedrock'"),
+        forbidden_providers=_patterns(table, "forbidden_providers", "a provider, as 'azure'"),
+        models=_patterns(table, "models", "a model or a pattern, as 'openai/*'"),
+        forbidden_models=_patterns(table, "forbidden_models", "a model or a pattern, as '*:free'"),
+        data_collection=table.choice("data_collection", ("deny",), "") or None,
+        zdr=table.switch("zdr", default=False),
+        regions=_patterns(table, "regions", "a region of OpenRouter's edge, as 'fra'"),
+        headquarters=table.texts("headquarters", expected="a country code, as 'US'", pattern=COUNTRY) or (),
+        max_input_tokens=_whole(table, "max_input_tokens"),
+        max_output_tokens=_whole(table, "max_output_tokens"),
+        require_fallback=table.switch("require_fallback", default=False),
+    )
+    table.done()
+    if "name" not in table.values:
+        table.miss("name", "a name, as 'eu-only'")
+    if not table.values.keys() - {"name", "environments", "tags"}:
+        table.miss("a rule", "at least one, as providers = ['azure']")
+    return policy
+
+
+def _patterns(table: Table, key: str, expected: str) -> tuple[str, ...]:
+    return table.texts(key, expected=expected, pattern=PATTERN) or ()
+
+
+def _whole(table: Table, key: str) -> int | None:
+    number = table.number(
+        key, expected="a whole number of tokens, 1 or more", is_right=lambda told: told >= 1 and told == int(told)
+    )
+    return None if number is None else int(number)
+
+
 def _metric_tags(file: Table) -> tuple[str, ...] | None:
     table = file.table("metrics")
     tags = table.texts("tags", expected="lower case letters, digits and underscores, as 'team'", pattern=TAG)
@@ -308,6 +360,7 @@ READERS: Mapping[str, Callable[[Table], object]] = {
     "byok": _byok,
     "exporter": _exporter,
     "notify": _notify,
+    "policies": _policies,
     "metric_tags": _metric_tags,
 }
 """Field of `Config` → reader of its table; a new table is one more row, and thereby known."""

@@ -132,7 +132,7 @@ def entries(
     # Only fixed text is put together here; values are bound.
     rows = ledger.execute(f"{SELECT}{chosen} ORDER BY attempts.call_started_at_s, call_id", values)
     for line, learned in rows:
-        entry = _entry(ledger, line, learned)
+        entry = as_it_stands(ledger, line, learned)
         if entry is not None and all(dimension(entry) == value for dimension, value in dimensions):
             yield entry
 
@@ -155,7 +155,7 @@ def find(ledger: sqlite3.Connection, identity: str) -> tuple[Entry, ...]:
 
 def _of_call(ledger: sqlite3.Connection, call_id: str) -> list[Entry]:
     rows = ledger.execute(f"{SELECT} WHERE call_id = ?", (call_id,))
-    found = [entry for line, learned in rows if (entry := _entry(ledger, line, learned)) is not None]
+    found = [entry for line, learned in rows if (entry := as_it_stands(ledger, line, learned)) is not None]
     return sorted(found, key=attrgetter("number"))
 
 
@@ -163,7 +163,7 @@ def _ids(entry: Entry) -> tuple[str | None, ...]:
     return entry.generation_id, entry.call_id, entry.attempt_id, entry.response_id, entry.trace_id
 
 
-def _entry(ledger: sqlite3.Connection, line: bytes, learned: bytes | None) -> Entry | None:
+def as_it_stands(ledger: sqlite3.Connection, line: bytes, learned: bytes | None) -> Entry | None:
     """Read an attempt as it stands now."""
     entry = from_line(line)
     if entry is None:

@@ -6,7 +6,7 @@ by Apprise. `notify` is one round of all three, for whoever polls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from or_otel.accounts import AccountKey, Credits
@@ -19,7 +19,7 @@ from or_otel.notices.sending import send
 STATE_FILE = "notices.json"
 
 
-def notify(
+def notify(  # noqa: PLR0913 -- what is known, each by its name
     path: Path,
     urls: Iterable[str],
     *,
@@ -29,6 +29,7 @@ def notify(
     credits: Credits | None = None,  # noqa: A002 -- the word of the subject
     keys: Iterable[AccountKey] = (),
     days: Iterable[ClosedDay] = (),
+    tell: Callable[[Notice], None] = lambda _: None,
 ) -> tuple[Notice, ...]:
     """Tell what is new, and again what could not be delivered in earlier rounds.
 
@@ -41,6 +42,8 @@ def notify(
         credits: The balance; None when not known.
         keys: Keys of the account.
         days: Closed days that were reconciled.
+        tell: Called with each new notice before anything is kept or sent: who is interrupted while an address
+            hangs has told it here, and the next round tells it there.
 
     Returns:
         What became due in this round, delivered or not.
@@ -51,6 +54,8 @@ def notify(
     """
     before = read_state(path)
     new, state = due(before, options=options, now_s=now_s, budgets=budgets, credits=credits, keys=keys, days=days)
+    for notice in new:
+        tell(notice)
     if state != before:
         write_state(path, state)
     after = send(state, urls, keep=lambda kept: write_state(path, kept))

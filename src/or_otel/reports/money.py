@@ -85,7 +85,8 @@ def share(part: float | Decimal | None) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """Write a count with its noun: 1 call, 3 calls, 2 retries."""
+    """Write a count with its noun: 1 call, 3 calls, 2 retries, 7 days."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
+    is_changing = noun.endswith("y") and noun[-2:-1] not in set("aeiou")  # retries, but days and keys
+    return f"{number:,} {noun[:-1]}ies" if is_changing else f"{number:,} {noun}s"

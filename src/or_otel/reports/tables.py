@@ -33,11 +33,13 @@ class Column:
         name: In JSON and CSV.
         title: For people; empty hides it from them.
         kind: How values are written.
+        is_certain: Whether money here is whole in every row, such as a limit, and may be none.
     """
 
     name: str
     title: str
     kind: Kind = "text"
+    is_certain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +70,7 @@ def render(table: Table, *, caption: str | None = None) -> RenderableType:
             column.title, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold"
         )
     for number, row in enumerate(table.rows):
-        is_floor = number in table.floors
-        rich_table.add_row(*(Text(_shown(table.columns[place].kind, row[place], is_floor=is_floor)) for place in shown))
+        rich_table.add_row(*(Text(shown_cell(table, number, place, row)) for place in shown))
     return rich_table
 
 
@@ -84,7 +85,7 @@ def to_csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in table.columns])
-    writer.writerows(["" if value is None else _harmless(_plain(value)) for value in row] for row in table.rows)
+    writer.writerows(["" if value is None else harmless(_plain(value)) for value in row] for row in table.rows)
     return text.getvalue()
 
 
@@ -92,21 +93,25 @@ def _plain(value: Value) -> object:
     return exact(value) if isinstance(value, Decimal) else value
 
 
-def _harmless(value: object) -> object:
-    # Spreadsheets run what begins so; a tag's value comes from whoever made the call.
+def harmless(value: object) -> object:
+    """Put a quote before text that a spreadsheet would run: a tag's value comes from whoever made the call."""
     return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA_STARTS and not _is_number(value) else value
 
 
-FORMULA_STARTS: Sequence[str] = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS: Sequence[str] = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the first four at full width, which some spreadsheets take for the same."""
 
 
 def _is_number(text: str) -> bool:
     return text.lstrip("-").replace(".", "", 1).isdigit()
 
 
-def _shown(kind: Kind, value: Value, *, is_floor: bool) -> str:
+def shown_cell(table: Table, number: int, place: int, row: Sequence[Value]) -> str:
+    """Write one value of a row for people, given the numbers of its row and column."""
+    column, value = table.columns[place], row[place]
+    kind, is_floor = column.kind, number in table.floors and not column.is_certain
     if value is None:
-        return UNKNOWN if kind == "usd" else NOT_TOLD
+        return UNKNOWN if kind == "usd" and not column.is_certain else NOT_TOLD
     if isinstance(value, str):
         return value
     if isinstance(value, Decimal) and kind == "usd":

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from or_otel.reports.over_time import Days, Spent, change, month_before, read_from_s
+
+
+def test_a_period_stands_beside_the_one_before_up_to_the_same_time(frame, call, sections_of, rows_of):
+    calls = [
+        call("9", days_ago=15),  # long ago: the ledger reaches back over both periods
+        call("4", days_ago=8),
+        call("100", days_ago=6.9),  # 14:24 of the last day before: later than the noon now
+        call("6", days_ago=6),
+        call("2"),
+    ]
+
+    section = sections_of(Spent(frame()), calls)["spent"]
+    rows = {row["period"]: row for row in rows_of(section)}
+
+    assert (rows["period"]["cost_usd"], rows["before"]["cost_usd"]) == (Decimal(8), Decimal(4))
+    assert rows["period"]["change"] == "+100%"
+    assert section.lead == "$8.00 for 2 calls, +100% against the 7 days before."
+
+
+def test_a_month_stands_beside_the_same_stretch_of_the_last_one_and_the_whole_of_it(frame, call, sections_of, rows_of):
+    calls = [call("5", days_ago=40), call("7", days_ago=25), call("3", days_ago=15), call("1")]
+
+    rows = {row["period"]: row for row in rows_of(sections_of(Spent(frame()), calls)["spent"])}
+
+    assert rows["month"]["cost_usd"] == Decimal(4)
+    assert rows["last_so_far"]["cost_usd"] == Decimal(5)
+    assert rows["last_month"]["cost_usd"] == Decimal(12)
+
+
+def test_what_lies_before_the_ledger_s_begin_is_not_taken_for_nothing(frame, call, sections_of, rows_of):
+    section = sections_of(Spent(frame()), [call("4", days_ago=8), call("8")])["spent"]
+
+    assert [row["change"] for row in rows_of(section)] == [None] * 5
+    assert section.lead == "$8.00 for 1 call."
+    assert section.notes == ("The ledger begins on 2026-11-13: what came before it is not in these figures.",)
+
+
+def test_unknown_money_makes_a_sum_a_floor(frame, call, sections_of):
+    section = sections_of(Spent(frame()), [call("1"), call(None, unpriced="cancelled")])["spent"]
+
+    assert section.lead == "≥ $1.00 for 2 calls."
+    assert 0 in section.table.floors
+
+
+def test_the_running_totals_of_both_months_are_drawn(frame, call, sections_of):
+    calls = [call("5", days_ago=51), call("3", days_ago=20), call("1")]
+
+    chart = sections_of(Spent(frame()), calls)["spent"].chart
+
+    assert [series.name for series in chart.series] == ["November", "October"]
+    this, last = (series.values for series in chart.series)
+    assert (this[0], this[20], len(this)) == (Decimal(3), Decimal(4), 21)
+    assert (last[0], len(last), len(chart.labels)) == (Decimal(5), 31, 31)
+
+
+def weeks(call, cost, days_ago, count=5):
+    return [call(cost, days_ago=days_ago + 7 * number) for number in range(count, 0, -1)]
+
+
+def test_a_day_twice_as_dear_as_its_weekday_usually_is_stands_out(frame, call, sections_of):
+    usual = [call("1", days_ago=60), *weeks(call, "10", 3)]  # Wednesdays
+
+    calm = sections_of(Days(frame()), [*usual, call("19", days_ago=3)])
+    wild = sections_of(Days(frame()), [*usual, call("31", days_ago=3)])
+
+    assert "anomalies" not in calm
+    assert wild["anomalies"].lead == "Wed 18 Nov: $31.00, 3.1 times the usual $10.00."
+    assert wild["anomalies"].is_alarm
+
+
+def test_one_wild_day_of_the_past_does_not_change_what_is_usual(frame, call, sections_of, rows_of):
+    usual = [call("1", days_ago=60), *weeks(call, "10", 3, 4), call("900", days_ago=38)]
+
+    found = sections_of(Days(frame()), [*sorted(usual, key=lambda each: each[0].started_at_s), call("1", days_ago=3)])
+
+    assert {row["title"]: row["usual_usd"] for row in rows_of(found["days"])}["Wed 18 Nov"] == Decimal(10)
+
+
+def test_nothing_is_usual_before_three_weeks(frame, call, sections_of, rows_of):
+    found = sections_of(Days(frame()), [*weeks(call, "10", 3, 2), call("500", days_ago=3)])
+
+    assert list(found) == ["days"]
+    assert "usual_usd" not in rows_of(found["days"])[0]
+
+
+def test_cents_on_a_day_that_usually_costs_nothing_are_no_news(frame, call, sections_of):
+    usual = [call("1", days_ago=60), *weeks(call, "10", 3)]
+
+    small = sections_of(Days(frame()), [*usual, call("0.4", days_ago=2)])
+    large = sections_of(Days(frame()), [*usual, call("40", days_ago=2)])
+
+    assert "anomalies" not in small
+    assert large["anomalies"].lead == "Thu 19 Nov: $40.00, where Thursdays usually cost nothing."
+
+
+def test_days_are_drawn_by_the_dearest_models_and_the_rest_together(frame, call, sections_of):
+    calls = [call(str(10 - number), response_model=f"m/{number}") for number in range(8)]
+
+    chart = sections_of(Days(frame()), calls)["days"].chart
+
+    assert [series.name for series in chart.series] == ["m/0", "m/1", "m/2", "m/3", "m/4", "others"]
+    assert chart.labels[-1] == "Sat 21 Nov"
+    assert chart.series[-1].values == (*[Decimal(0)] * 6, Decimal(12))
+
+
+def test_calls_are_read_from_where_the_usual_and_the_last_month_begin(frame):
+    week = frame()
+
+    assert read_from_s(week) == week.since_s - 8 * 7 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("day", "before"), [(date(2026, 1, 31), date(2025, 12, 1)), (date(2028, 3, 31), date(2028, 2, 1))]
+)
+def test_the_month_before_is_found_over_the_turn_of_years(day, before):
+    assert month_before(day) == before
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "said"),
+    [
+        ("2", "1", "+100%"),
+        ("1", "2", "-50%"),
+        ("1", "0", "new"),
+        ("0", "0", None),
+        (None, "1", None),
+        ("1", None, None),
+    ],
+)
+def test_a_change_is_said_only_where_both_sides_are_known(now, before, said):
+    assert change(now and Decimal(now), before and Decimal(before)) == said
