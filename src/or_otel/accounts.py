@@ -344,6 +344,7 @@ class Generation:
         cache_discount_usd: Saved by cache reads; below zero when writes cost more.
         service_tier, router, region, api_type, session_id: As told.
         response_cache_source_id: The generation whose answer was replayed; None when none was.
+        user_agent: Of the client that asked, as it named itself.
     """
 
     id: str
@@ -368,3 +369,4 @@ class Generation:
     api_type: str | None = None
     session_id: str | None = None
     response_cache_source_id: str | None = None
+    user_agent: str | None = None

@@ -293,6 +293,7 @@ def read_generation(body: bytes) -> Generation:
         api_type=text_of(told.get("api_type")),
         session_id=text_of(told.get("session_id")),
         response_cache_source_id=text_of(told.get("response_cache_source_id")),
+        user_agent=text_of(told.get("user_agent")),
     )
 
 
