@@ -7,10 +7,11 @@ one's own calls; `flush` before a process is frozen or killed.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from or_otel.calls import Attempt, CallRecord
 from or_otel.emitters.callbacks import GenerationIdFilter
 from or_otel.instrumentor import (
-    OpenRouterInstrumentor,
     capture,
     flush,
     instrument,
@@ -22,6 +23,9 @@ from or_otel.instrumentor import (
 from or_otel.operations import bind, operation, tags
 from or_otel.settings import Settings
 from or_otel.workflows import Run, current_run, outcome, workflow
+
+if TYPE_CHECKING:
+    from or_otel.entry_point import OpenRouterInstrumentor
 
 __all__ = [
     "Attempt",
@@ -45,3 +49,12 @@ __all__ = [
 ]
 
 __version__ = own_version()
+
+
+def __getattr__(name: str) -> object:
+    """Give the instrumentor, whose base class is slow to import, to who asks for it."""
+    if name == "OpenRouterInstrumentor":
+        from or_otel.entry_point import OpenRouterInstrumentor  # noqa: PLC0415
+
+        return OpenRouterInstrumentor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

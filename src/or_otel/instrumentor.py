@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +22,6 @@ from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from or_otel import workflows
 from or_otel.calls import Amendment, CallRecord, Emitter
@@ -33,6 +32,7 @@ from or_otel.emitters.spans import Spans
 from or_otel.guard import guarded, wall
 from or_otel.operations import TagSources
 from or_otel.recorder import ContentRules, Recorder
+from or_otel.rulebook import appraiser_of
 from or_otel.sensors import aiohttp as aiohttp_sensor
 from or_otel.sensors import httpx as httpx_sensor
 from or_otel.sensors import patching, sdks
@@ -42,6 +42,7 @@ from or_otel.wire.endpoints import Hosts
 
 if TYPE_CHECKING:
     from or_otel.account.lookup import Lookups
+    from or_otel.appraisal import Appraiser
     from or_otel.emitters.journal import Journal
     from or_otel.pipelines import Pipelines
 
@@ -55,6 +56,10 @@ QUEUE_FULL = "on_call_queue"
 """Drop reason of records that came faster than functions given to `on_call` took them."""
 LOOKUPS_FULL = "lookup_queue"
 """Drop reason of generation records not asked for because too many were waiting."""
+
+PROVIDER_OPTIONS = ("tracer_provider", "meter_provider", "logger_provider")
+FOREIGN_OPTIONS = ("completion_hook", "auto_instrumentation_version", "skip_dep_check", "raise_exception_on_conflict")
+"""What OpenTelemetry's own ways of switching on hand to every instrumentor; it says nothing to us."""
 
 callbacks = Callbacks()
 """One for the process: `capture` and `on_call` may be asked for before or after `instrument`."""
@@ -79,6 +84,7 @@ class _Process:
         are_pipelines_global: Whether they became the global providers, which cannot be undone.
         journal: The ledger's writer; None when the ledger is off.
         lookups: Asks for generation records; None unless `reconcile` is on.
+        appraiser: Judges calls beside others, and by the owner's policies.
         receipt_pid: The process that prints a receipt at its end; 0 for none.
         pid: The process that was instrumented; its forked children have others.
         is_fork_armed: Whether the hook is registered, which cannot be undone.
@@ -94,6 +100,7 @@ class _Process:
         self.are_pipelines_global = False
         self.journal: Journal | None = None
         self.lookups: Lookups | None = None
+        self.appraiser: Appraiser | None = None
         self.receipt_pid = 0
         self.pid = 0
         self.is_fork_armed = False
@@ -107,6 +114,7 @@ class _Process:
         if settings.content != "NO_CONTENT":
             content = ContentRules(limit_bytes=settings.content_limit_bytes, redact=settings.redact)
         self.lookups = self._lookups(settings)
+        self.appraiser = appraiser_of(settings, os.environ, _ledger_folder(settings))
         self.recorder = Recorder(
             self._emitters(settings),
             hosts=Hosts(settings.hosts),
@@ -114,10 +122,9 @@ class _Process:
             key_names=settings.key_names,
             content=content,
             prices=settings.prices,
-            tag_sources=TagSources(
-                fixed=settings.tags, baggage=settings.baggage_tags, metadata=settings.metadata_tags
-            ),
+            tag_sources=TagSources(fixed=settings.tags, baggage=settings.baggage_tags, metadata=settings.metadata_tags),
             ask_later=self.lookups.ask_later if self.lookups is not None else None,
+            appraise=self.appraiser.appraise if self.appraiser is not None else None,
             on_first_call=self._first_call,
         )
         if not self.is_fork_armed and hasattr(os, "register_at_fork"):
@@ -169,9 +176,8 @@ class _Process:
         self.journal = None
         if settings.ledger is not None:
             from or_otel.emitters.journal import Journal  # noqa: PLC0415 -- off by default under instrument(), and slow
-            from or_otel.entries import default_folder  # noqa: PLC0415
 
-            folder = Path(settings.ledger).expanduser() if settings.ledger else default_folder(os.environ)
+            folder = _ledger_folder(settings)
             name = os.environ.get("OTEL_SERVICE_NAME")
             self.journal = Journal(folder, run_id=settings.run_id, service_name=name, max_bytes=JOURNAL_MAX_BYTES)
             emitters.append(self.journal)
@@ -237,6 +243,8 @@ class _Process:
     def _after_fork_in_child(self) -> None:
         if self.lookups is not None:
             self.lookups.after_fork()
+        if self.appraiser is not None:
+            self.appraiser.after_fork()
         if self.recorder is not None:
             self.recorder.after_fork()
 
@@ -292,34 +300,6 @@ class _Process:
 _process = _Process()
 
 
-class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """The instrumentor that `opentelemetry-instrument` finds; options are those of `Settings`."""
-
-    configuration = Settings
-
-    def instrumentation_dependencies(self) -> Collection[str]:
-        """Give none: either of two HTTP libraries will do, which this list cannot say."""
-        return ()
-
-    @guarded("instrumentor.instrument")
-    def _instrument(self, **kwargs: Any) -> None:
-        providers = {name: kwargs.pop(name, None) for name in ("tracer_provider", "meter_provider", "logger_provider")}
-        kwargs.pop("completion_hook", None)
-        kwargs.pop("auto_instrumentation_version", None)
-        settings = read_settings(os.environ, **kwargs)
-        log_problems(settings)
-        if not settings.enabled:
-            return
-        if any(provider is not None for provider in providers.values()) and providers != _process.providers:
-            _process.forget_pipelines()
-        _process.activate(settings, providers)
-
-    @guarded("instrumentor.uninstrument")
-    def _uninstrument(self, **kwargs: Any) -> None:
-        del kwargs
-        _process.deactivate()
-
-
 def instrument(**options: Any) -> None:
     """See every call from now on; spans and metrics go to the OpenTelemetry providers that exist.
 
@@ -333,14 +313,28 @@ def instrument(**options: Any) -> None:
     if _process.recorder is not None:
         logger.debug("or-otel is already on; instrument() changes nothing")
         return
-    uninstrument()  # one that was told to stay off counts as instrumented too, and would refuse to be switched on
-    OpenRouterInstrumentor().instrument(**options)
+    _switch_on(**options)
 
 
+@guarded("instrumentor.instrument")
+def _switch_on(**options: Any) -> None:
+    providers = {name: options.pop(name, None) for name in PROVIDER_OPTIONS}
+    for name in FOREIGN_OPTIONS:
+        options.pop(name, None)
+    settings = read_settings(os.environ, **options)
+    log_problems(settings)
+    if not settings.enabled:
+        return
+    if any(provider is not None for provider in providers.values()) and providers != _process.providers:
+        _process.forget_pipelines()
+    _process.activate(settings, providers)
+
+
+@guarded("instrumentor.uninstrument")
 def uninstrument() -> None:
     """Restore every patched method and flush."""
-    if OpenRouterInstrumentor().is_instrumented_by_opentelemetry:
-        OpenRouterInstrumentor().uninstrument()
+    if _process.recorder is not None:
+        _process.deactivate()
 
 
 def start(**options: Any) -> None:
@@ -371,7 +365,6 @@ def _start(*, are_global: bool, meter_readers: tuple[Any, ...] = (), **options: 
     if _process.recorder is not None:
         logger.debug("or-otel is already on; start() changes nothing")
         return
-    uninstrument()
     options.setdefault("sigterm_flush", True)
     settings = read_settings(os.environ, **options)
     if not settings.enabled:
@@ -388,7 +381,7 @@ def _start(*, are_global: bool, meter_readers: tuple[Any, ...] = (), **options: 
         _process.receipt_pid = os.getpid()
     if _process.build is not None:
         options.update(_process.providers)
-    OpenRouterInstrumentor().instrument(**options)
+    _switch_on(**options)
 
 
 def _build(meter_readers: tuple[Any, ...], *, are_global: bool) -> None:
@@ -451,6 +444,13 @@ def on_call(function: Callable[[CallRecord], None]) -> Callable[[], None]:
         A function that ends this.
     """
     return callbacks.on_call(function)
+
+
+def _ledger_folder(settings: Settings) -> Path:
+    """Give where the ledger is, or would be."""
+    from or_otel.entries import default_folder  # noqa: PLC0415 -- slow, and most programs have it imported by then
+
+    return Path(settings.ledger).expanduser() if settings.ledger else default_folder(os.environ)
 
 
 def _make_global(pipelines: Pipelines | None) -> None:

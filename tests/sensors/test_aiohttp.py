@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import json
 import time
 from dataclasses import replace
@@ -148,6 +149,29 @@ async def test_a_session_made_before_is_seen_and_gets_one_header_more(openrouter
     assert (record.outcome, record.cost.total) == ("ok", PRICE)
     assert record.request.model == PROMPT["model"]
     assert record.started.key_id is not None
+
+
+def _form():
+    form = aiohttp.FormData()
+    form.add_field("file", io.BytesIO(b"RIFF"), filename="a.wav")
+    form.add_field("prompt", "secret")
+    form.add_field("model", "openai/gpt-4o-mini-transcribe")
+    return form
+
+
+@pytest.mark.parametrize(
+    "form", [_form, lambda: {"file": io.BytesIO(b"RIFF"), "model": "openai/gpt-4o-mini-transcribe"}]
+)
+async def test_a_form_tells_its_model_and_is_sent_as_it_is(openrouter, session, calls, form):
+    async with session.post(openrouter.base_url + "/audio/transcriptions", data=form()) as response:
+        answer = await response.json()
+
+    (received,) = openrouter.requests
+    assert answer["text"]
+    assert b"RIFF" in received.body
+    (record,) = calls
+    assert record.request.model == "openai/gpt-4o-mini-transcribe"
+    assert (record.outcome, record.cost.total) == ("ok", openrouter.book.total())
 
 
 async def test_a_header_of_the_caller_is_never_replaced(openrouter, url, session, calls):

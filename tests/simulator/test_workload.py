@@ -17,6 +17,7 @@ def test_one_round_plays_every_scene_and_ends_as_staged(server):
     assert any(entry.is_byok for entry in entries)
     assert any(entry.usage.cache_read_tokens for entry in entries)
     assert any(entry.cache_source_id for entry in entries)
+    assert {entry.api for entry in entries} >= {"responses", "messages", "embeddings", "rerank", "images", "stt"}
 
 
 def test_the_same_seed_costs_the_same(server):

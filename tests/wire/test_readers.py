@@ -224,6 +224,14 @@ def test_a_page_of_the_edge_is_the_edges_failure(status):
     assert (failure.error_type, failure.origin, failure.status) == (str(status), "edge", status)
 
 
+def test_a_refusal_left_unread_is_not_put_down_to_the_edge():
+    reader = _reader("application/json", status=402, cf_ray="9f-LIS")
+
+    failure = reader.answer().failure
+
+    assert (failure.error_type, failure.origin) == ("402", "router")
+
+
 @pytest.mark.parametrize("nothing", [None, {}, "", False, []])
 def test_an_empty_error_is_none(nothing):
     assert _body({"error": nothing, "choices": []}).failure is None

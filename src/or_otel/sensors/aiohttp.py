@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from or_otel.exchange import Exchange, RequestSeen
 from or_otel.guard import guarded
+from or_otel.sensors.forms import form_of
 from or_otel.sensors.patching import Tee, current_watch, of_decoded, sending, wrap_method
 
 MODULE = "aiohttp.client"
@@ -75,6 +76,10 @@ def _body(session: Any, data: Any, json: Any) -> bytes | None:
             return None
     if isinstance(data, str):
         return data.encode()
+    if isinstance(data, Mapping):  # written as a form, of several parts when there is a file among them
+        return form_of(data.items())
+    if isinstance(fields := getattr(data, "_fields", None), list):  # of a `FormData`: options, headers, value
+        return form_of((options.get("name"), value) for options, _, value in fields)
     return bytes(data) if isinstance(data, (bytes, bytearray)) else None
 
 

@@ -17,11 +17,10 @@ from typing import Any
 
 from or_otel.exchange import Exchange, RequestSeen
 from or_otel.guard import guarded
+from or_otel.sensors.forms import form_of
 from or_otel.sensors.patching import current_watch, sending, tell_closed, wrap_method
 
 MODULES = ("httpx", "httpx2")
-FORM_FIELDS = ("model", "stream")
-MAX_FIELD = 256
 
 
 def install(module: ModuleType) -> None:
@@ -93,17 +92,10 @@ def _body(module: ModuleType, request: Any) -> bytes | None:
 
 
 def _form(stream: Any) -> bytes | None:
-    """Write anew the short text fields of a multipart form that tell what is asked; its files stay untouched."""
     fields = getattr(stream, "fields", None)
     if not isinstance(fields, list):
         return None
-    found = [(getattr(field, "name", None), getattr(field, "value", None)) for field in fields]  # files have no value
-    return b"".join(
-        b'--\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
-        % (name.encode(), value.encode() if isinstance(value, str) else value)
-        for name, value in found
-        if name in FORM_FIELDS and isinstance(value, (str, bytes)) and len(value) <= MAX_FIELD
-    )
+    return form_of((getattr(field, "name", None), getattr(field, "value", None)) for field in fields)
 
 
 @guarded("sensors.httpx.observe")

@@ -1,7 +1,8 @@
 """A lively workload through the real `openai` client, for the demo and for tests of the whole.
 
 A base URL in, traffic out: several teams and features, plain and streamed, tools, structured
-output, fallbacks, own keys, caches, refusals, retries and cancelled streams. The same seed sends the same
+output, fallbacks, own keys, caches, refusals, retries and cancelled streams, and beside chat the other APIs;
+what that client does not speak goes over plain httpx. The same seed sends the same
 requests. It only ever talks to the given server, with keys that are no keys; trouble is staged by the
 `X-Simulator` header (see `behaviour`).
 """
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from or_otel.operations import tags
 from or_otel.simulator.account import BROKE_KEY, BYOK_KEY, SEARCH_KEY, SUPPORT_KEY
 
@@ -25,7 +28,13 @@ MINI = "openai/gpt-5-mini"
 GEMINI = "google/gemini-3-flash-preview"
 DEEPSEEK = "deepseek/deepseek-v3.2"
 LLAMA = "meta-llama/llama-3.3-70b-instruct"
+EMBEDDING = "openai/text-embedding-3-small"
+RERANK = "cohere/rerank-v3.5"
+IMAGE = "google/gemini-2.5-flash-image"
+TRANSCRIPTION = "openai/gpt-4o-mini-transcribe"
 
+SHORT = 16
+"""Tokens of streams whose length tells nothing new: they are shown word by word."""
 QUESTIONS = (
     "Which harbour did the first ferry leave from?",
     "Summarise the shipping notes of this week in two sentences.",
@@ -68,7 +77,7 @@ class WorkloadEvent:
 
 @dataclass(slots=True)
 class _Stage:
-    """What a scene needs: clients for each key, and chance."""
+    """What a scene needs: clients for each key, with and without an SDK, and chance."""
 
     openai: Any
     base_url: str
@@ -87,6 +96,12 @@ class _Stage:
         return self.client(key).chat.completions.create(
             model=model, messages=messages, extra_headers=headers, **options
         )
+
+    def post(self, path: str, *, key: str = SEARCH_KEY, **body: Any) -> None:
+        name = f"{key} without an SDK"
+        if name not in self.clients:
+            self.clients[name] = httpx.Client(base_url=self.base_url, headers={"Authorization": f"Bearer {key}"})
+        self.clients[name].post(path, json=body)
 
 
 def _plain(stage: _Stage) -> None:
@@ -217,6 +232,33 @@ async def _together(stage: _Stage) -> None:
         await asyncio.gather(reading, return_exceptions=True)
 
 
+def _responses(stage: _Stage) -> None:
+    responses = stage.client(SEARCH_KEY).responses
+    responses.create(model=GPT, input=stage.chance.choice(QUESTIONS), instructions="Answer in one sentence.")
+    with responses.create(model=MINI, input=QUESTIONS[3], max_output_tokens=SHORT, stream=True) as stream:
+        for _ in stream:
+            pass
+
+
+def _messages(stage: _Stage) -> None:
+    question = [{"role": "user", "content": stage.chance.choice(QUESTIONS)}]
+    stage.post("/messages", key=SUPPORT_KEY, model=HAIKU, max_tokens=500, messages=question)
+    stage.post("/messages", key=SUPPORT_KEY, model=SONNET, max_tokens=SHORT, messages=question, stream=True)
+
+
+def _retrieval(stage: _Stage) -> None:
+    stage.client(SEARCH_KEY).embeddings.create(model=EMBEDDING, input=list(QUESTIONS))
+    stage.post("/rerank", model=RERANK, query=QUESTIONS[0], documents=list(QUESTIONS))
+
+
+def _image(stage: _Stage) -> None:
+    stage.client(SUPPORT_KEY).images.generate(model=IMAGE, prompt="A ferry leaving the harbour at dawn")
+
+
+def _transcription(stage: _Stage) -> None:
+    stage.client(SUPPORT_KEY).audio.transcriptions.create(model=TRANSCRIPTION, file=("radio.wav", b"RIFF"))
+
+
 SCENES: tuple[tuple[Callable[[_Stage], None], str, str], ...] = (
     (_plain, "search", "answer"),
     (_stream, "search", "answer"),
@@ -240,6 +282,11 @@ SCENES: tuple[tuple[Callable[[_Stage], None], str, str], ...] = (
     (_left_early, "search", "autocomplete"),
     (_left_early_and_billed, "search", "autocomplete"),
     (_asynchronous, "support", "chat"),
+    (_responses, "search", "answer"),
+    (_messages, "support", "chat"),
+    (_retrieval, "search", "index"),
+    (_image, "marketing", "posters"),
+    (_transcription, "harbour", "radio"),
 )
 """What is done in one round, and on whose behalf."""
 

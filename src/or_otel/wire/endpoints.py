@@ -53,16 +53,23 @@ ROWS = (
     Row("/audio/transcriptions", "transcription", "generate_content"),
     Row("/audio/translations", "transcription", "generate_content"),
     Row("/videos", "videos", "generate_content"),
-    # Not `/v1/messages/batches`: Anthropic's tell neither tokens nor money.
+    Row("/videos/edits", "videos", "generate_content"),
+    Row("/videos/extensions", "videos", "generate_content"),
+    # Not `/v1/messages/batches`: Anthropic's tell neither tokens nor money, and the file of their results may be
+    # fetched by anybody, again and again.
     Row("/v1/batches", "batches", "create_batch"),
     Row("/beta/batches", "batches", "create_batch"),  # OpenRouter, until mid 2026
     Row("/openai/batches", "batches", "create_batch"),  # Azure
 )
 
-FETCHED = tuple(row._replace(operation=FETCH_RESPONSE) for row in ROWS if row.api in {"responses", "videos", "batches"})
+FETCHED = tuple(
+    row._replace(operation=FETCH_RESPONSE) for row in ROWS if row.suffix.endswith(("/responses", "/videos", "/batches"))
+)
 """What is asked by GET, with an id behind."""
-NO_IDS = frozenset({"models"})
-"""What stands where an id could: OpenRouter lists its video models there."""
+REMIX = "/remix"
+"""Ends `/videos/{id}/remix`, which makes a video of another as `/videos` makes one of words."""
+NO_IDS = frozenset({"models", "edits", "extensions"})
+"""What stands where an id could: OpenRouter lists its video models there, OpenAI takes videos to change."""
 
 PROVIDERS = {
     "api.openai.com": "openai",
@@ -133,6 +140,10 @@ class Hosts:
             path = path.partition("?")[0].partition("#")[0]
         if path.endswith("/"):
             path = path.rstrip("/")
+        if path.endswith(REMIX):
+            path, _, _ = path.removesuffix(REMIX).rpartition("/")
+            if not path.endswith("/videos"):
+                return None
         rows = _ROWS_BY_SEGMENT.get(path[path.rfind("/") + 1 :])
         if rows is None:
             return None

@@ -261,11 +261,12 @@ class _SilentReader:
 class _RefusalReader:
     """A body under an error status: a failure even when the body says nothing we know."""
 
-    __slots__ = ("_header", "_is_openrouter", "_reader", "_status")
+    __slots__ = ("_header", "_is_openrouter", "_is_read", "_reader", "_status")
 
     def __init__(
         self, reader: Reader, status: int, header: Callable[[str], str | None], *, is_openrouter: bool
     ) -> None:
+        self._is_read = False
         self._reader = reader
         self._status = status
         self._header = header
@@ -280,16 +281,20 @@ class _RefusalReader:
         return self._reader.is_terminal
 
     def feed(self, data: bytes) -> None:
+        self._is_read = True
         self._reader.feed(data)
 
     def close(self) -> None:
+        self._is_read = True
         self._reader.close()
 
     def answer(self) -> Answer:
         answer = self._reader.answer()
         if answer.failure is not None:
             return answer
-        failure = failure_without_body(self._status, self._header, is_openrouter=self._is_openrouter)
+        failure = failure_without_body(
+            self._status, self._header, is_openrouter=self._is_openrouter, is_read=self._is_read
+        )
         return replace(answer, failure=failure)
 
     def output_messages(self) -> list[dict[str, object]] | None:
