@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tomllib
 from datetime import date
 from decimal import Decimal
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from or_otel.cli import main
 from or_otel.cli.budget import first_file
 from or_otel.config import read_config
+from or_otel.simulator.book import fingerprint
 
 TODAY = date(2026, 11, 21)
 
@@ -146,3 +148,164 @@ def test_check_without_any_file_says_how_to_make_one(tmp_path, monkeypatch):
 
     assert answer.exit_code == 1
     assert "or-otel budget init --monthly 100" in answer.output
+
+
+# How they stand -------------------------------------------------------------------------------------------------------
+
+LIMITS = """
+[[budgets]]
+name = "all"
+limit_usd = 1000
+
+[[budgets]]
+name = "dock"
+scope = "company"
+value = "Dock"
+limit_usd = 1000
+include_byok = false
+period = "week"
+
+[[budgets]]
+name = "search"
+scope = "feature"
+value = "search"
+limit_usd = 1000
+"""
+WEEK_S, MONTH_S = 1_794_787_200.0, 1_793_491_200.0
+DOCK = "sk-or-v1-demo-dry-dock"
+
+
+@pytest.fixture
+def limits_at(desk):
+    def write(more="", *, past=True):
+        if past:
+            desk.past(is_ledger=True)
+        with desk.config.open("a") as file:
+            file.write(LIMITS + more)
+        return desk
+
+    return write
+
+
+def standing(answer):
+    assert answer.exit_code == 0, answer.output
+    return {row["budget"]: row for row in json.loads(answer.stdout)["budgets"]}
+
+
+def test_status_tells_what_the_account_and_the_ledger_know(limits_at):
+    desk = limits_at()
+    tracked = [entry for entry in desk.server.book.entries if not entry.is_cancelled and entry.created_at_s >= MONTH_S]
+
+    rows = standing(desk.run("budget", "status", "--json"))
+
+    assert Decimal(rows["all"]["spent_usd"]) == sum(desk.billed(MONTH_S))
+    assert Decimal(rows["dock"]["spent_usd"]) == desk.billed(WEEK_S, key=fingerprint(DOCK))[0]
+    assert 0 < Decimal(rows["search"]["spent_usd"]) < sum(entry.spend for entry in tracked)
+    assert {name: row["witness"] for name, row in rows.items()} == {
+        "all": "account",
+        "dock": "account",
+        "search": "ledger",
+    }
+    assert Decimal(rows["all"]["remaining_usd"]) == 1000 - Decimal(rows["all"]["spent_usd"])
+    assert rows["all"]["forecasts"]["7d"]["days_left"] > 0
+
+
+def test_features_together_are_what_the_ledger_tracked(limits_at):
+    desk = limits_at('[[budgets]]\nname = "any"\nscope = "feature"\nvalue = "*"\nlimit_usd = 1\n')
+    tracked = [entry for entry in desk.server.book.entries if not entry.is_cancelled and entry.created_at_s >= MONTH_S]
+
+    rows = standing(desk.run("budget", "status", "--json"))
+
+    assert Decimal(rows["any"]["spent_usd"]) == sum(entry.spend for entry in tracked)
+
+
+@pytest.mark.parametrize(("limit", "arguments", "code"), [("0.000001", ["--fail-over"], 1), ("0.000001", [], 0)])
+def test_over_fails_only_on_demand(limits_at, limit, arguments, code):
+    desk = limits_at(f'[[budgets]]\nname = "tight"\nlimit_usd = {limit}\n')
+
+    answer = desk.run("budget", "status", *arguments)
+
+    assert answer.exit_code == code
+    assert "over" in answer.stdout
+
+
+def test_within_all_limits_nothing_fails(limits_at):
+    assert limits_at().run("budget", "status", "--fail-over").exit_code == 0
+
+
+def test_a_deleted_key_counts_with_its_last_reading(limits_at):
+    desk = limits_at()
+    desk.run("budget", "status")
+    desk.account.delete_key(DOCK)
+    desk.now_s += 60
+
+    rows = standing(desk.run("budget", "status", "--json"))
+
+    assert Decimal(rows["all"]["spent_usd"]) == sum(desk.billed(MONTH_S))
+
+
+def test_without_a_management_key_the_better_witness_gives_a_floor(limits_at):
+    desk = limits_at()
+    tracked = [entry for entry in desk.server.book.entries if not entry.is_cancelled and entry.created_at_s >= MONTH_S]
+
+    answer = desk.run("budget", "status", "--json", management_key=None, api_key=DOCK)
+
+    row = standing(answer)["all"]
+    assert (row["witness"], row["is_floor"]) == ("ledger", True)
+    assert Decimal(row["spent_usd"]) == sum(entry.spend for entry in tracked)
+    assert "does not see other keys" in answer.stderr
+
+
+def test_without_a_ledger_the_asking_key_is_the_witness(limits_at):
+    desk = limits_at(past=False)
+    desk.past()
+
+    answer = desk.run("budget", "status", "--json", management_key=None, api_key=DOCK)
+
+    row = standing(answer)["all"]
+    assert (row["witness"], row["is_floor"]) == ("key", True)
+    assert Decimal(row["spent_usd"]) == sum(desk.billed(MONTH_S, key=fingerprint(DOCK)))
+
+
+def test_without_any_key_the_ledger_answers(limits_at):
+    desk = limits_at()
+
+    answer = desk.run("budget", "status", "--json", management_key=None)
+
+    assert (
+        standing(answer)["search"]["spent_usd"]
+        == standing(desk.run("budget", "status", "--json"))["search"]["spent_usd"]
+    )
+    assert "The account was not asked, no key is given" in answer.stderr
+
+
+def test_what_nobody_belongs_to_is_unknown_and_said(limits_at):
+    desk = limits_at('[[budgets]]\nname = "typo"\nscope = "company"\nvalue = "Dokc"\nlimit_usd = 1\n')
+
+    answer = desk.run("budget", "status")
+
+    assert "typo is unknown: no key of the account belongs to company Dokc" in answer.stderr
+
+
+def test_status_without_budgets_says_how_to_make_one(desk):
+    answer = desk.run("budget", "status")
+
+    assert answer.exit_code == 1
+    assert "or-otel budget init" in answer.stderr
+
+
+def test_status_of_a_broken_file_tells_every_problem(desk):
+    desk.config.write_text('[[budgets]]\nname = "a"\nlimit_usd = 1\nperiod = "weekly"\n[exporter]\nprot = 1\n')
+
+    answer = desk.run("budget", "status")
+
+    assert answer.exit_code == 2
+    assert "budgets[0].period = 'weekly'" in answer.stderr
+    assert "exporter.prot: no such key" in answer.stderr
+
+
+def test_an_account_that_cannot_be_reached_is_an_error(limits_at):
+    answer = limits_at().run("budget", "status", "--fail-over", OR_OTEL_BASE_URL="http://127.0.0.1:9")
+
+    assert answer.exit_code == 1
+    assert "check network" in answer.stderr

@@ -7,10 +7,11 @@ be another thread: it is swapped whole, at the end of a poll.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -131,6 +132,7 @@ class Poller:
         client: Asks.
         models: Watched models, whose endpoints are asked.
         is_activity_by_key: Whether closed days are also asked for each key apart.
+        endpoints: What is asked at all, beside what the two above want.
         intervals_s: Other intervals than the usual ones.
         chance: Gives numbers 0…1, which spread the questions.
         clock: Gives seconds that never go back, for durations.
@@ -145,6 +147,7 @@ class Poller:
         *,
         models: Iterable[str] = (),
         is_activity_by_key: bool = False,
+        endpoints: Collection[Endpoint] = tuple(INTERVALS_S),
         intervals_s: Mapping[Endpoint, float] | None = None,
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
@@ -153,6 +156,7 @@ class Poller:
         self._client = client
         self._models = tuple(dict.fromkeys(models))
         self._is_activity_by_key = is_activity_by_key
+        self._endpoints = frozenset(endpoints)
         self._chance = chance
         self._clock = clock
         self._schedule = Schedule(intervals_s={**INTERVALS_S, **(intervals_s or {})})
@@ -187,11 +191,12 @@ class Poller:
         """Give the Unix time of the next question; wait in short steps, for clocks are set back."""
         return self._schedule.next_due_s()
 
-    def poll_due(self, now_s: float) -> Snapshot:
+    def poll_due(self, now_s: float, *, patience_s: float = math.inf) -> Snapshot:
         """Ask what is due, one after the other, and swap the snapshot.
 
         Args:
             now_s: Unix time.
+            patience_s: After so long the rest stays due: a thousand keys' closed days must not make the credits old.
         """
         started_s = self._clock()
         seen = self.snapshot
@@ -200,8 +205,12 @@ class Poller:
         while fresh := [task for task in self._schedule.due(now_s) if task not in asked]:
             for task in fresh:
                 seen = self._ask(seen, task, now_s + (self._clock() - started_s))
-            asked.update(fresh)
+                asked.add(task)
+                if self._clock() - started_s > patience_s:
+                    break
             seen = self._want(seen)
+            if self._clock() - started_s > patience_s:
+                break
         self.snapshot = replace(
             seen,
             succeeded_at_s=self._succeeded_at_s(),
@@ -254,7 +263,7 @@ class Poller:
 
     def _want(self, seen: Snapshot) -> Snapshot:
         """Let the tasks follow what is known; what is no longer asked does not stay in the snapshot."""
-        tasks = [Task(endpoint) for endpoint in INTERVALS_S if endpoint != "endpoints"]
+        tasks = [Task(name) for name in INTERVALS_S if name != "endpoints" and name in self._endpoints]
         tasks += [Task("endpoints", model) for model in self._models]
         if self._is_activity_by_key and seen.keys is not None:
             tasks += [Task("activity", key.hash) for key in seen.keys.value if key.hash is not None]

@@ -1,4 +1,4 @@
-"""`or-otel budget`: limits for a start, and whether the settings file is in order."""
+"""`or-otel budget`: limits for a start, whether the settings file is in order, how the budgets stand."""
 
 from __future__ import annotations
 
@@ -12,8 +12,22 @@ from pathlib import Path
 
 import click
 
+from or_otel.cli.asking import hidden_said, say_troubles, snapshot_of
+from or_otel.cli.options import (
+    account_client,
+    account_options,
+    console,
+    ledger_option,
+    no_keys_said,
+    now_s,
+    print_json,
+    settings_from,
+)
+from or_otel.cli.standing import ENDPOINTS, standings_of
 from or_otel.config import FILE_NAME, Config, ConfigError, config_path, read_config, read_urls
 from or_otel.reports.money import plural, usd
+from or_otel.reports.standings import table, to_json, why_unknown
+from or_otel.reports.tables import render
 
 CENT = Decimal("0.01")
 SMALL = Decimal("0.0001")
@@ -92,6 +106,46 @@ def check_command(*, path: Path | None) -> None:
     click.echo(f"{path}: in order; {plural(len(config.budgets), 'budget')}, {plural(len(config.keys), 'row')} of keys")
     for line in _budget_lines(config):
         click.echo(line)
+
+
+@budget_command.command("status")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON; money as exact text.")
+@click.option(
+    "--fail-over", is_flag=True, help="Exit with 1 when a budget is over, for jobs that ask before they spend."
+)
+@account_options
+@ledger_option
+def status_command(
+    *, is_json: bool, fail_over: bool, config_path: Path | None, base_url: str | None, folder: Path
+) -> None:
+    """How every budget of or-otel.toml stands: spent, pace, forecast, days left.
+
+    Account, keys, companies and teams by the account's own figures, which a management key may ask; features,
+    customers, workflows and other tags by the local ledger.
+    """
+    config = settings_from(config_path, base_url)
+    if not config.budgets:
+        raise click.ClickException("or-otel.toml has no [[budgets]] yet; see: or-otel budget init --monthly 100")
+    client = account_client(config)
+    snapshot = None
+    if client is None:
+        click.echo(f"The account was not asked, {no_keys_said()}.", err=True)
+    else:
+        with client:
+            snapshot = snapshot_of(client, ENDPOINTS)
+        say_troubles(snapshot)
+        if (hidden := hidden_said(snapshot)) is not None:
+            click.echo(hidden, err=True)
+    shown = standings_of(config, snapshot, folder, now_s())
+    if is_json:
+        print_json(to_json(shown, now_s()))
+    else:
+        console().print(render(table(shown)))
+        for standing in shown:
+            if standing.state.spent_usd is None:
+                click.echo(f"{standing.state.budget.name} is unknown: {why_unknown(standing)}", err=True)
+    if fail_over and any(standing.state.state == "over" for standing in shown):
+        click.get_current_context().exit(1)
 
 
 def first_file(monthly: Decimal, *, today: date, names: list[str], is_working_days: bool) -> str:

@@ -1,4 +1,4 @@
-"""What several commands share: their common options, the ledger's folder, periods of time, output."""
+"""What several commands share: their options, the ledger's folder, settings file, account and keys, time, output."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
 
+from or_otel.config import FILE_NAME, Config, ConfigError, find_config, read_config
+from or_otel.config.reading import is_http_url
 from or_otel.entries import default_folder
 from or_otel.ledger import DATABASE, LedgerError, open_ledger
 from or_otel.ledger.importing import import_journals
@@ -24,10 +27,19 @@ from or_otel.ledger.queries import QuestionError
 from or_otel.ledger.retention import keep_within
 from or_otel.settings import LEDGER, read_settings
 
+if TYPE_CHECKING:
+    from or_otel.account.client import AccountClient
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 AGE = re.compile(r"^(\d{1,6})([mhdw])$")
+API_KEY = "OPENROUTER_API_KEY"
+MANAGEMENT_KEY = "OPENROUTER_MANAGEMENT_KEY"
+KEY_PAGES = {
+    API_KEY: "openrouter.ai/settings/keys",
+    MANAGEMENT_KEY: "openrouter.ai/settings/management-keys",
+}
 PIPE_WIDTH = 200
 """Columns where the terminal's are not known."""
 
@@ -82,6 +94,82 @@ def ledger_option(function: F) -> F:
     )(function)
 
 
+def account_options(function: F) -> F:
+    """Add `--config` and `--base-url`, which `settings_from` takes."""
+    function = click.option(
+        "--base-url",
+        metavar="URL",
+        help="Of the account API; default: $OR_OTEL_BASE_URL, else the settings file's, else OpenRouter's.",
+    )(function)
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help=f"Settings file; default: $OR_OTEL_CONFIG, else ./{FILE_NAME}, else ~/.config/or-otel/{FILE_NAME}.",
+    )(function)
+
+
+class SettingsProblem(click.ClickException):
+    """The settings file or a variable cannot be used; exits with 2, as wrong usage does."""
+
+    exit_code = 2
+
+
+def settings_from(config_path: Path | None, base_url: str | None = None) -> Config:
+    """Read the settings file in force; what is wrong with it ends the command, every problem on a line."""
+    try:
+        config = read_config(config_path, os.environ) if config_path is not None else find_config(os.environ)
+    except ConfigError as error:
+        raise SettingsProblem(str(error)) from error
+    if base_url is None:
+        return config
+    if not is_http_url(base_url):
+        raise click.UsageError("--base-url: expected a URL without credentials, as https://openrouter.ai/api/v1")
+    return replace(config, account=replace(config.account, base_url=base_url.rstrip("/")))
+
+
+def secret_from(environ: Mapping[str, str], name: str) -> str | None:
+    """Read a credential from a variable, or from the file that `<name>_FILE` names, as containers give secrets."""
+    told = environ.get(name, "").strip()
+    path = environ.get(f"{name}_FILE", "").strip()
+    if told or not path:
+        return told or None
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SettingsProblem(f"{name}_FILE: {path}: {said}: expected a readable file that holds the key") from None
+
+
+def keys_from(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Give the ordinary key and the management key, as far as there are any."""
+    return secret_from(environ, API_KEY), secret_from(environ, MANAGEMENT_KEY)
+
+
+def no_keys_said(*, is_management_needed: bool = False) -> str:
+    """Say that there is no key, and which one to get where."""
+    management = f"{MANAGEMENT_KEY} (sees the account: {KEY_PAGES[MANAGEMENT_KEY]})"
+    if is_management_needed:
+        return f"no management key is given: set {management}, or {MANAGEMENT_KEY}_FILE to a file that holds it"
+    return (
+        f"no key is given: set {management}, or {API_KEY} (sees itself: {KEY_PAGES[API_KEY]}); "
+        "or the same name with _FILE for a file that holds it"
+    )
+
+
+def account_client(config: Config) -> AccountClient | None:
+    """Give who asks the account API; None without any key."""
+    from or_otel.account.client import AccountClient  # noqa: PLC0415 -- slow: most commands never ask the account
+
+    api_key, management_key = keys_from(os.environ)
+    if api_key is None and management_key is None:
+        return None
+    try:
+        return AccountClient(config.account.base_url, api_key, management_key)
+    except ValueError as error:
+        raise SettingsProblem(str(error)) from None
+
+
 def period_options(default: str | None) -> Callable[[F], F]:
     """Add `--since`, `--until`, `--where`."""
 
@@ -116,6 +204,13 @@ def check_formats(*, is_json: bool, is_csv: bool) -> None:
         raise click.UsageError("--json and --csv: choose one")
 
 
+def now_s() -> float:
+    """Give Unix time; a clock may come in as click's `obj`."""
+    context = click.get_current_context(silent=True)
+    clock = None if context is None else context.find_root().obj
+    return float(clock()) if callable(clock) else time.time()
+
+
 def ledger_folder() -> Path:
     """Give the folder that the environment says, else the default one."""
     chosen = read_settings(os.environ).ledger
@@ -139,12 +234,12 @@ def telling_errors() -> Iterator[None]:
 def fresh_ledger(folder: Path) -> Iterator[sqlite3.Connection]:
     """Import what is new, keep the ledger within its limits, and open it."""
     with telling_errors():
-        now_s = time.time()
-        done = import_journals(folder, now_s=now_s)
+        moment_s = now_s()
+        done = import_journals(folder, now_s=moment_s)
         for problem in done.problems:
             click.echo(f"or-otel: journal not read: {problem}", err=True)
         with open_ledger(folder / DATABASE) as ledger:
-            keep_within(ledger, now_s=now_s)
+            keep_within(ledger, now_s=moment_s)
             yield ledger
 
 
