@@ -32,6 +32,8 @@ Fallback = Literal["none", "provider", "model", "routed", "unknown"]
 Policy = Literal["default", "price", "latency", "throughput", "exacto", "order", "only", "ignore"]
 Outcome = Literal["ok", "error", "cancelled"]
 Job = Literal["pending", "ended", "stored"]
+TokenType = Literal["input_fresh", "input_cache_read", "input_cache_write", "output_text", "output_reasoning"]
+WasteKind = Literal["cancelled", "error", "truncated", "retry_loop"]
 UnpricedReason = Literal["cancelled", "not_reported", "unreadable", "error", "billing_unknown"]
 
 ZERO = Decimal(0)
@@ -352,3 +354,22 @@ class Answer:
     is_usage_partial: bool = False
     job: Job | None = None
     generation_id: str | None = None
+
+
+def token_parts(usage: Usage | None) -> list[tuple[TokenType, int]]:
+    """Split tokens into disjoint kinds that add up to input and output, also under double reports; zeros left out."""
+    if usage is None:
+        return []
+    whole_input = max(0, usage.input_tokens or 0)
+    whole_output = max(0, usage.output_tokens or 0)
+    read = min(max(0, usage.cache_read_tokens or 0), whole_input)
+    write = min(max(0, usage.cache_write_tokens or 0), whole_input - read)
+    reasoning = min(max(0, usage.reasoning_tokens or 0), whole_output)
+    parts: tuple[tuple[TokenType, int], ...] = (
+        ("input_fresh", whole_input - read - write),
+        ("input_cache_read", read),
+        ("input_cache_write", write),
+        ("output_text", whole_output - reasoning),
+        ("output_reasoning", reasoning),
+    )
+    return [part for part in parts if part[1]]

@@ -116,6 +116,15 @@ def build(
     return Pipelines(tracer_provider=tracer_provider, meter_provider=meter_provider, logger_provider=logger_provider)
 
 
+def metric_exporters(environ: Mapping[str, str], service_name: str) -> tuple[tuple[MetricExporter, ...], Resource]:
+    """Give the configured exporters of metrics themselves, for who has metrics without instruments.
+
+    Raises:
+        ValueError: An exporter or protocol is named that we do not know; the message says which are known.
+    """
+    return tuple(_exporters(environ, "METRICS")), _resource(environ, service_name)
+
+
 def flush_within(pipelines: Pipelines, timeout_s: float) -> bool:
     """Flush on a thread of its own and abandon it at the timeout; on this thread when the interpreter is ending."""
     result: list[bool] = []

@@ -233,3 +233,23 @@ def test_of_several_models_the_one_answered_longest_ago_tells_the_age(rig, openr
 
     assert snapshot.endpoints["openai/gpt-5-mini"].at_s == NOON + 300
     assert snapshot.succeeded_at_s["endpoints"] == NOON
+
+
+def test_a_long_round_is_cut_and_goes_on_with_what_is_due_again_first(openrouter):
+    now = [0.0]
+
+    def clock():
+        now[0] += 1.0  # each look at it
+        return now[0]
+
+    with AccountClient(openrouter.base_url, management_key=MANAGEMENT_KEY) as client:
+        poller = Poller(client, is_activity_by_key=True, chance=lambda: 0.0, clock=clock)
+        first = poller.poll_due(NOON, patience_s=3.0)
+        asked = len(openrouter.requests)
+        snapshot = poller.poll_due(NOON + 61, patience_s=1e9)
+
+    paths = [each.path.removeprefix("/api/v1").partition("?")[0] for each in openrouter.requests]
+    assert (first.key is not None, first.activity) == (True, None)
+    assert 0 < asked < 5
+    assert paths[asked] == "/key"
+    assert set(snapshot.activity_by_key) == {key.hash for key in snapshot.keys.value}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from or_otel.emitters import attributes
-from or_otel.facts import Cost, Endpoint, Failure, ProviderPreferences, Request, Usage
+from or_otel.facts import Cost, Endpoint, Failure, ProviderPreferences, Request, Usage, token_parts
 
 money = st.none() | st.decimals(min_value=0, max_value=1000, places=12)
 tokens = st.none() | st.integers(min_value=-5, max_value=10**9)
@@ -226,7 +226,7 @@ def test_parts_add_up_to_what_each_ledger_bills(cost):
     )
 )
 def test_token_kinds_are_disjoint_and_add_up(usage):
-    parts = attributes.token_parts(usage)
+    parts = token_parts(usage)
 
     kinds = dict(parts)
     assert len(kinds) == len(parts)
@@ -238,7 +238,7 @@ def test_token_kinds_are_disjoint_and_add_up(usage):
 def test_cache_tokens_reported_twice_are_counted_once():
     usage = Usage(input_tokens=10, cache_read_tokens=8, cache_write_tokens=8)
 
-    assert attributes.token_parts(usage) == [("input_cache_read", 8), ("input_cache_write", 2)]
+    assert token_parts(usage) == [("input_cache_read", 8), ("input_cache_write", 2)]
 
 
 def test_an_attempt_is_known_by_its_status_else_by_its_error(attempt):

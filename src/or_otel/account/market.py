@@ -69,6 +69,13 @@ def read_models(connection: sqlite3.Connection, at_s: float) -> tuple[Model, ...
     return tuple(_model(line) for _, line in sorted(_lines(connection, at_s).items()))
 
 
+def told_at_s(connection: sqlite3.Connection) -> float | None:
+    """Give when the newest list was asked for; None when none is kept."""
+    _prepare(connection)
+    (newest_s,) = connection.execute("SELECT max(seen_at_s) FROM model_lists").fetchone()
+    return None if newest_s is None else float(newest_s)
+
+
 def _prepare(connection: sqlite3.Connection) -> None:
     for statement in SCHEMA:
         connection.execute(statement)

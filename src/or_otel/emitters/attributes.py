@@ -20,7 +20,6 @@ Attributes = dict[str, Value]
 MetricValue = str | bool | None
 Ledger = Literal["openrouter", "upstream"]
 CostPart = Literal["input", "output", "tools", "fee", "other"]
-TokenType = Literal["input_fresh", "input_cache_read", "input_cache_write", "output_text", "output_reasoning"]
 
 MAX_INT = 2**63 - 1
 """The OTLP encoder rejects longer integers."""
@@ -79,6 +78,7 @@ def ended_attributes(record: CallRecord) -> Attributes:
             semconv.OPENROUTER_ATTEMPT_COUNT: attempt_count if attempt_count > 1 else None,
             semconv.ERROR_TYPE: failure.error_type if failure else None,
             semconv.OPENROUTER_ERROR_ORIGIN: failure.origin if failure else None,
+            semconv.OPENROUTER_POLICY_VIOLATED: record.violated or None,
             **(_tokens(record.usage) if record.usage else {}),
             **_money(record),
             **_route(record),
@@ -253,25 +253,6 @@ def _split(
     if left or not parts:
         parts.append((ledger, rest, left))
     return parts
-
-
-def token_parts(usage: Usage | None) -> list[tuple[TokenType, int]]:
-    """Split tokens into disjoint kinds that add up to input and output, also under double reports; zeros left out."""
-    if usage is None:
-        return []
-    whole_input = max(0, usage.input_tokens or 0)
-    whole_output = max(0, usage.output_tokens or 0)
-    read = min(max(0, usage.cache_read_tokens or 0), whole_input)
-    write = min(max(0, usage.cache_write_tokens or 0), whole_input - read)
-    reasoning = min(max(0, usage.reasoning_tokens or 0), whole_output)
-    parts: tuple[tuple[TokenType, int], ...] = (
-        ("input_fresh", whole_input - read - write),
-        ("input_cache_read", read),
-        ("input_cache_write", write),
-        ("output_text", whole_output - reasoning),
-        ("output_reasoning", reasoning),
-    )
-    return [part for part in parts if part[1]]
 
 
 def _told(attributes: dict[str, Value | None]) -> Attributes:

@@ -1,16 +1,19 @@
 """How long the ledger keeps what it knows: by age, by size, and by request.
 
-Deleted rows are overwritten (`secure_delete`) and the file is packed when a person asked.
+Deleted rows are overwritten (`secure_delete`) and the file is packed when a person asked. What is pruned stays in the
+lifetime's sums (`ledger.lifetime`); what a person erases does not.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
 from or_otel.ledger import DATABASE, open_ledger, writing
 from or_otel.ledger.importing import import_journals, is_process_gone
+from or_otel.ledger.lifetime import forget_where, put_by
 from or_otel.ledger.queries import entries
 
 KEEP_DAYS = 90
@@ -24,10 +27,16 @@ def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DA
     deleted = prune(ledger, older_than_s=now_s - days * DAY_S)
     while _used_bytes(ledger) > max_bytes:
         with writing(ledger):
-            gone = ledger.execute(
-                "DELETE FROM attempts WHERE attempt_id IN (SELECT attempt_id FROM attempts ORDER BY call_started_at_s"
-                " LIMIT (SELECT count(*) / 10 + 1 FROM attempts))"
-            ).rowcount
+            rows = ledger.execute(
+                "SELECT attempt_id, call_started_at_s FROM attempts ORDER BY call_started_at_s"
+                " LIMIT (SELECT count(*) / 10 + 1 FROM attempts)"
+            ).fetchall()
+            chosen = {attempt_id for attempt_id, _ in rows}
+            last_s = max((started_at_s for _, started_at_s in rows), default=0.0)
+            oldest = entries(ledger, until_s=math.nextafter(last_s, math.inf))
+            put_by(ledger, (entry for entry in oldest if entry.attempt_id in chosen))
+            ledger.executemany("DELETE FROM attempts WHERE attempt_id = ?", [(each,) for each in chosen])
+            gone = len(chosen)
             _forget_what_hung_on_them(ledger)
         if not gone:
             break
@@ -38,6 +47,7 @@ def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DA
 def prune(ledger: sqlite3.Connection, *, older_than_s: float) -> int:
     """Delete attempts of calls that began before a moment; gives how many."""
     with writing(ledger):
+        put_by(ledger, entries(ledger, until_s=older_than_s))
         ledger.execute("DELETE FROM amendments WHERE call_started_at_s < ?", (older_than_s,))
         ledger.execute("DELETE FROM run_sayings WHERE said_at_s < ?", (older_than_s,))
         deleted = ledger.execute("DELETE FROM attempts WHERE call_started_at_s < ?", (older_than_s,)).rowcount
@@ -97,6 +107,7 @@ def erase_where(folder: Path, where: Mapping[str, str], *, now_s: float) -> tupl
             ledger.executemany("DELETE FROM amendments WHERE attempt_id = ?", chosen)
             runs = {(entry.workflow_run_id,) for entry in erased}
             ledger.executemany("DELETE FROM run_sayings WHERE run_id = ?", runs)
+            forget_where(ledger, where)
             _forget_what_hung_on_them(ledger)
         pack(ledger)
     left = []

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+
+import pytest
+
+from or_otel import catalogue
+from or_otel.account.readings import Reading
+from or_otel.exporter.push import Push
+
+READINGS = (
+    Reading(catalogue.KEY_USAGE_LIFETIME, Decimal("0.25"), {"openrouter.key.name": "a"}),
+    Reading(catalogue.ACTIVITY_REQUESTS, 7, {"openrouter.day": 1}),
+    Reading(catalogue.POLL_ERRORS, 3, {"or_otel.endpoint": "keys"}),
+)
+
+
+def sent(sink):
+    (request,) = sink.requests["/v1/metrics"]
+    (resource,) = request.resource_metrics
+    (scope,) = resource.scope_metrics
+    return resource.resource, scope, {metric.name: metric for metric in scope.metrics}
+
+
+@pytest.fixture
+def push(sink, monkeypatch):
+    # The SDK's exporter reads it itself.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
+
+    def push(read=lambda: READINGS, **variables):
+        made = Push({**os.environ, **variables}, read, version="1.2")
+        made.send()
+        return made
+
+    return push
+
+
+def test_readings_arrive_exactly_with_unit_and_kind(push, sink):
+    push()
+
+    resource, scope, metrics = sent(sink)
+    assert {each.key: each.value.string_value for each in resource.attributes}["service.name"] == "or-otel-exporter"
+    assert (scope.scope.name, scope.scope.version) == ("or_otel", "1.2")
+    usage = metrics["openrouter.key.usage_lifetime"]
+    (point,) = usage.gauge.data_points
+    assert (point.as_double, usage.unit) == (0.25, "{USD}")
+    (point,) = metrics["openrouter.activity.requests"].gauge.data_points
+    assert (point.as_int, point.attributes[0].value.int_value) == (7, 1)
+
+
+def test_a_lifetime_total_has_no_start_and_a_counter_has_one(push, sink):
+    push()
+
+    _, _, metrics = sent(sink)
+    assert metrics["openrouter.key.usage_lifetime"].gauge.data_points[0].start_time_unix_nano == 0
+    errors = metrics["or_otel.exporter.poll.errors"].sum
+    assert errors.is_monotonic
+    assert errors.data_points[0].start_time_unix_nano > 0
+
+
+def test_nothing_known_sends_nothing(push, sink):
+    push(read=tuple)
+
+    assert sink.requests["/v1/metrics"] == []
+
+
+def test_sets_of_attributes_that_are_gone_leave_no_room_taken(push, sink):
+    """An SDK meter would fold everything into one unnamed set by now."""
+    day = [0]
+
+    def read():
+        return tuple(
+            Reading(catalogue.ACTIVITY_REQUESTS, number, {"gen_ai.response.model": f"{day[0]} {number}"})
+            for number in range(500)
+        )
+
+    made = push(read=read)
+    for day[0] in range(1, 6):
+        made.send()
+
+    last = sink.requests["/v1/metrics"][-1].resource_metrics[0].scope_metrics[0].metrics[0]
+    assert len(last.gauge.data_points) == 500
+    assert {each.attributes[0].key for each in last.gauge.data_points} == {"gen_ai.response.model"}
+
+
+@pytest.mark.parametrize(
+    "variables", [{"OTEL_METRIC_EXPORT_INTERVAL": "soon"}, {"OTEL_METRICS_EXPORTER": "prometheus"}]
+)
+def test_a_variable_that_says_nothing_known_is_refused(push, variables):
+    with pytest.raises(ValueError, match="expected"):
+        push(**variables)
+
+
+def test_a_collector_that_is_away_is_survived(push, sink, caplog):
+    made = push()
+    sink.close()
+
+    made.send()
