@@ -255,6 +255,25 @@ def test_a_client_side_budget_reads_the_money_of_its_tag(promtool):
     assert {name: value for ((_, name),), value in limits.items()} == {"all": 50, "docs": 0.1, "own": 7, "none": 7}
 
 
+def test_a_budget_that_the_rules_work_out_is_not_taken_from_the_exporter_as_well(promtool):
+    labels = f'{rules.BUDGET}="docs.eu", {rules.SCOPE}="feature", job="e", instance="i"'
+    series = {
+        client(job="a", instance="1", **{tag("feature"): "docs"}): "0+1x48",
+        f"{of(catalogue.BUDGET_SPENT).name}{{{labels}}}": "999x48",
+    }
+    budget = Budget(name="docs.eu", scope="feature", value="docs", limit_usd=Decimal(100), period="day")
+
+    (spent,) = promtool.ask(
+        series,
+        [(f"sum by ({rules.BUDGET}) ({rules.SPENT.name})", "4h")],
+        choices=Choices(budgets=(budget,)),
+        groups={*CALENDAR, "or-otel-budgets"},
+        interval="5m",
+    )
+
+    assert list(spent.values()) == [48]
+
+
 def test_a_budget_only_the_account_knows_comes_from_the_exporter(promtool):
     labels = f'{rules.BUDGET}="month", {rules.SCOPE}="account", job="e", instance="i"'
     series = {

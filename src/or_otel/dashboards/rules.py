@@ -195,7 +195,7 @@ def groups(choices: Choices) -> tuple[Group, ...]:
         Group(name="or-otel-counters", interval=SLOW, rules=tuple(_counter_rules())),
         Group(name="or-otel-calendar", interval=SLOW, rules=tuple(_calendar_rules())),
         Group(name="or-otel-usual", interval=SLOW, rules=tuple(_usual_rules())),
-        Group(name="or-otel-budgets", interval=FAST, rules=(*_client_budget_rules(choices), *_budget_rules())),
+        Group(name="or-otel-budgets", interval=FAST, rules=(*_client_budget_rules(choices), *_budget_rules(choices))),
     )
 
 
@@ -312,9 +312,7 @@ def _usual_rules() -> Iterable[Rule]:
 
 
 def _client_budget_rules(choices: Choices) -> Iterable[Rule]:
-    for budget in choices.budgets:
-        if budget.source != "client" or budget.limit_usd is None:
-            continue
+    for budget in _worked_out(choices):
         named = {BUDGET: budget.name, SCOPE: budget.scope}
         chosen = _matchers(budget)
         yield Rule(record=LIMIT.name, expr=f"vector({budget.limit_usd:f})", labels=named)
@@ -341,6 +339,11 @@ def _client_budget_rules(choices: Choices) -> Iterable[Rule]:
             )
 
 
+def _worked_out(choices: Choices) -> tuple[Budget, ...]:
+    """Give the budgets whose figures come from the clients' money."""
+    return tuple(budget for budget in choices.budgets if budget.source == "client" and budget.limit_usd is not None)
+
+
 def _matchers(budget: Budget) -> tuple[str, ...]:
     """Select the money of a client-side budget; its patterns know `*` and `?`."""
     pattern = re.escape(budget.value).replace(r"\*", ".*").replace(r"\?", ".")
@@ -354,8 +357,11 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _budget_rules() -> Iterable[Rule]:
+def _budget_rules(choices: Choices) -> Iterable[Rule]:
     grouping = f"max by ({BUDGET}, {SCOPE})"
+    # An exporter with a ledger tells those as well: one series must not be written twice.
+    own = "|".join(re.escape(budget.name) for budget in _worked_out(choices))
+    others = (f"{BUDGET}!~{_quoted(own)}",) if own else ()
     told = {
         LIMIT: catalogue.BUDGET_LIMIT,
         SPENT: catalogue.BUDGET_SPENT,
@@ -364,8 +370,8 @@ def _budget_rules() -> Iterable[Rule]:
     }
     for series, row in told.items():
         # The last value within five minutes: one missed scrape must not end an alert.
-        yield Rule(record=series.name, expr=f"{grouping} (last_over_time({of(row).name}[5m]))")
-    forecast = of(catalogue.BUDGET_FORECAST).name
+        yield Rule(record=series.name, expr=f"{grouping} (last_over_time({of(row).where(*others)}[5m]))")
+    forecast = of(catalogue.BUDGET_FORECAST).where(*others)
     yield Rule(record=FORECAST.name, expr=f"max by ({BUDGET}, {SCOPE}, {WINDOW}) (last_over_time({forecast}[5m]))")
     yield Rule(record=USED.name, expr=f"{SPENT.name} / ({LIMIT.name} > 0)")
     yield Rule(
