@@ -30,12 +30,13 @@ demo: $(VENV)/installed ## Show the main job: real client calls become spans, me
 	@touch $@
 
 .PHONY: test
-test: $(VENV)/installed .envs/openai2/installed .envs/clients-a/installed .envs/clients-b/installed .envs/coexistence/installed ## Run all tests
+test: $(VENV)/installed .envs/openai2/installed .envs/clients-a/installed .envs/clients-b/installed .envs/coexistence/installed .envs/distro/installed ## Run all tests
 	@$(BIN)/python -m pytest -n 2
 	@.envs/openai2/bin/python -m pytest -n 2 tests/sensors
 	@.envs/clients-a/bin/python -m pytest -n 2 tests/clients
 	@.envs/clients-b/bin/python -m pytest -n 2 tests/clients
 	@.envs/coexistence/bin/python -m pytest -n 2 tests/coexistence
+	@.envs/distro/bin/python -m pytest -n 2 tests/test_starts.py -k service
 
 .PHONY: lint
 lint: $(VENV)/installed ## Style, types, import contracts

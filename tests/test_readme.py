@@ -1,78 +1,47 @@
-"""Every command and every line of Python that the documents show is run here, or by CI itself."""
+"""What the README shows is run: commands in the starts or by CI, Python here. Its settings are all there are."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from decimal import Decimal
+import ast
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import openai
 import pytest
 
 import or_otel
+from or_otel.settings import READERS, SDK_DISABLED, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-BIN = Path(sys.executable).parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+STARTS = ("docs/start-script.md", "docs/start-service.md", "docs/start-platform.md")
 RUN_BY_CI = {"make demo", "make test"}
+INTERNAL = {"OR_OTEL_RUN", "OR_OTEL_SITE", "OR_OTEL_SITE_TOLD"}
+"""What `or-otel run` tells the programs that it starts; nobody sets it."""
+VARIABLE = re.compile(r"(?:OR_OTEL|OPENROUTER)_[A-Z_]+")
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MESSAGES = [{"role": "user", "content": "say ok"}]
 
 
-def blocks(name, language):
+def blocks(text, language):
     """Give the fenced blocks of one language; a fence without a word is text or commands."""
-    found, inside = [], None
-    for line in (ROOT / name).read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.startswith("```"):
-            if inside is not None:
-                inside[1].append(line)
-        elif inside is None:
-            inside = (line.strip("`\n"), [])
-        else:
-            found.append(inside)
-            inside = None
-    return ["".join(lines) for word, lines in found if word == language]
+    return [block for word, block in FENCE.findall(text) if word == language]
 
 
-def commands():
-    lines = [line.split("  ")[0].strip() for block in blocks("README.md", "") for line in block.splitlines()]
-    return [line for line in lines if line.startswith(("make ", "or-otel "))]
+def commands(text):
+    return {line for block in blocks(text, "sh") for line in block.splitlines()}
 
 
-def test_every_command_of_the_readme_is_run_by_ci_or_here():
-    assert set(commands()) == RUN_BY_CI | {"or-otel run -- python app.py"}
+def test_every_command_of_the_readme_is_run_by_ci_or_in_a_start():
+    started = set().union(*(commands((ROOT / name).read_text(encoding="utf-8")) for name in STARTS))
+    bare = {line for block in blocks(README, "") for line in block.splitlines() if re.match(r"make |or-otel ", line)}
     script = (ROOT / ".ci" / "run").read_text()
+
+    assert bare == RUN_BY_CI
     assert all(command in script for command in RUN_BY_CI)
-
-
-def test_or_otel_run_as_the_readme_says_it(tmp_path, openrouter):
-    (tmp_path / "app.py").write_text(
-        "import os, openai\n"
-        "client = openai.OpenAI(base_url=os.environ['BASE_URL'], api_key='k')\n"
-        f"client.chat.completions.create(model='openai/gpt-5-mini', messages={MESSAGES})\n"
-    )
-    environ = {
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "BASE_URL": openrouter.base_url,
-        "OR_OTEL_HOSTS": openrouter.base_url.split("/")[2] + "=openrouter",
-    }
-
-    run = subprocess.run(
-        ["or-otel", "run", "--", "python", "app.py"],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    report = subprocess.run(
-        ["or-otel", "report", "--json"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
-    )
-
-    assert "1 call" in run.stderr
-    assert Decimal(json.loads(report.stdout)["total"]["cost_usd"]) == openrouter.book.total("spend")
+    assert commands(README)
+    assert commands(README) <= started
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/metering.md"])
@@ -92,7 +61,7 @@ def test_python_of_the_documents_runs(name, openrouter, telemetry, monkeypatch):
         "charge": lambda *amount: charged.append(amount),
         "meter": type("Meter", (), {"put": staticmethod(print), "__call__": lambda *_: None})(),
     }
-    for block in blocks(name, "python"):
+    for block in blocks((ROOT / name).read_text(encoding="utf-8"), "python"):
         exec(compile(block, name, "exec"), names)
     if "answer" in names and callable(names["answer"]):
         names["answer"](Tenant, MESSAGES, print)
@@ -100,3 +69,36 @@ def test_python_of_the_documents_runs(name, openrouter, telemetry, monkeypatch):
     or_otel.flush()
     assert charged
     assert charged[-1][-1] == openrouter.book.total("spend")
+
+
+def table_of_settings():
+    rows = README[README.index("| variable | default |") :].split("\n\n")[0].splitlines()[2:]
+    return {name for row in rows for name in re.findall(r"`((?:OR_OTEL|OPENROUTER|OTEL)_[A-Z_]+)`", row)}
+
+
+def variables_read():
+    """Give the variables of ours that the source names whole; prose of docstrings names them too, and is no name."""
+    literals = {
+        node.value
+        for path in Path(or_otel.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {literal for literal in literals if VARIABLE.fullmatch(literal)}
+
+
+def test_every_variable_that_is_read_stands_in_the_table_and_no_other():
+    of_settings = {variable for _, variable, _ in READERS} | {SDK_DISABLED}
+    keys = {"OPENROUTER_API_KEY", "OPENROUTER_MANAGEMENT_KEY"}
+    files = {f"{name}_FILE" for name in keys}
+
+    assert variables_read() | of_settings | files == table_of_settings() | INTERNAL
+    assert keys <= variables_read()
+
+
+def test_every_option_has_a_variable_or_is_named_as_one_that_has_none():
+    with_variable = {name for name, _, _ in READERS}
+    (told,) = re.findall(r"By keyword alone: (.*?)\. Where", README, re.DOTALL)
+    without = {field.name for field in fields(Settings)} - with_variable - {"problems"}
+
+    assert set(re.findall(r"`(\w+)`", told)) == without

@@ -85,7 +85,9 @@ def main() -> None:
     Your program:    or-otel run -- python app.py
     Where it went:   or-otel report --since 7d --by model,team
     Dearest calls:   or-otel calls --sort cost --top 20
+    The account:     or-otel account
 
-    Everything here works from a local file; no server, no account. To send the same
-    to OpenTelemetry, set OTEL_EXPORTER_OTLP_ENDPOINT or pass --otlp-endpoint to run.
+    Reports come from a local file: no server, no account. To send the same to OpenTelemetry,
+    set OTEL_EXPORTER_OTLP_ENDPOINT or pass --otlp-endpoint to run. What only OpenRouter knows
+    (account, keys, statement, budget, watch, exporter, reconcile) is asked with a key of yours.
     """  # noqa: D301 -- \b is click's sign to keep the lines
