@@ -13,7 +13,7 @@ import pytest
 import or_otel
 from or_otel import prices
 from or_otel.facts import Usage
-from or_otel.prices import price
+from or_otel.prices import listed_input_rates, price
 from or_otel.simulator import scenarios
 from or_otel.simulator.scenarios import Scenario
 
@@ -173,6 +173,31 @@ def test_prices_can_be_switched_off(ask, monkeypatch):
     record = ask("openai", answer())
 
     assert (record.cost, record.unpriced) == (None, "not_reported")
+
+
+def test_list_prices_of_input_are_told_once_the_library_is_loaded(library):
+    del library
+    haiku = ("openrouter", "anthropic/claude-haiku-4.5", Usage(input_tokens=1000))
+    price("openai", "gpt-5-mini", USAGE, at_s=AT_S)
+
+    rates = listed_input_rates(*haiku, at_s=AT_S)
+
+    fresh, read, _ = listed("anthropic", "claude-haiku-4-5")
+    assert (rates.fresh, rates.read, rates.write) == (fresh, read, fresh * Decimal("1.25"))
+    assert listed_input_rates("openrouter", "no/such", USAGE, at_s=AT_S) is None
+
+
+def test_list_prices_of_input_are_not_waited_for():
+    program = (
+        "from or_otel import prices\n"
+        "from or_otel.facts import Usage\n"
+        "prices.prepare = lambda: print('loading')\n"
+        "print(prices.listed_input_rates('openai', 'gpt-5-mini', Usage(input_tokens=1), at_s=1.79e9))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["loading", "None"]
 
 
 def test_the_library_is_loaded_on_a_thread_of_its_own_and_once():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import json
 from dataclasses import replace
 from decimal import Decimal
 
@@ -152,6 +153,28 @@ def test_a_redact_hook_that_fails_costs_the_content_only(client, openrouter, wat
     assert [(record.input_messages, record.output_messages) for record in kept.records] == [(None, None)] * 2
     assert set(guard.faults) == {"recorder.content"}
     guard.reset()
+
+
+def test_an_appraisal_that_fails_costs_what_it_would_have_said(client, openrouter, watch):
+    unwatched = both(client, openrouter)
+    kept = Kept()
+    watch(kept, appraise=Hostile())
+
+    assert both(client, openrouter) == unwatched
+
+    assert [record.cost.total for record in kept.records] == [Decimal("0.00025")] * 2
+    assert guard.faults == {"recorder.appraise": 2}
+    guard.reset()
+
+
+def test_an_appraisal_gets_the_request_as_it_was_sent(client, openrouter, watch):
+    bodies = []
+    kept = Kept()
+    watch(kept, appraise=lambda record, body: bodies.append(body) or record)
+
+    both(client, openrouter)
+
+    assert [json.loads(body)["messages"] for body in bodies] == [PROMPT["messages"]] * 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from or_otel.calls import Attempt, CallRecord, CallStarted
 from or_otel.cli import main
-from or_otel.emitters.metrics import DEFAULT_LIMIT, MAX_SETS, Metrics
+from or_otel.emitters.metrics import Metrics
+from or_otel.emitters.sums import DEFAULT_LIMIT, MAX_SETS
 from or_otel.entries import entries_of, to_line
 from or_otel.facts import Cost, Endpoint, Request
 from or_otel.ledger import DATABASE, open_ledger

@@ -8,7 +8,7 @@ What the generation record tells later comes as an `Amendment` of one attempt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
@@ -27,10 +27,13 @@ from or_otel.facts import (
     ToolCalls,
     UnpricedReason,
     Usage,
+    WasteKind,
 )
 from or_otel.runs import RunEmission, RunSaying, RunStarted
 
 NO_TAGS: Mapping[str, str] = {}
+CUT = "length"
+"""`finish_reason` of an answer that met its token limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,28 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Insight:
+    """What a call shows beside those before it; nothing of it is told by the server.
+
+    Attributes:
+        is_retry_loop: Whether the same was asked too often in too short a time.
+        is_oversized: Whether its input is far above what is usual for its workflow, feature or model.
+        missed_tokens: Input tokens, estimated, that an earlier call had sent before and that came from no cache.
+        cache_saved: US dollars that cache reads cost less than fresh input; None without reads, or without a price.
+        cache_premium: US dollars that cache writes cost more than fresh input; None as above.
+    """
+
+    is_retry_loop: bool = False
+    is_oversized: bool = False
+    missed_tokens: int | None = None
+    cache_saved: Decimal | None = None
+    cache_premium: Decimal | None = None
+
+
+NO_INSIGHT = Insight()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
     """A finished call.
 
@@ -128,6 +153,8 @@ class CallRecord:
         trace_id, span_id: Hex ids of the call's span; None without a recording span.
         input_messages, output_messages, system_instructions: Content, already redacted and cut;
             None unless content capture is on. Shapes of the OpenTelemetry GenAI conventions.
+        insight: What it shows beside the calls before it.
+        violated: Rules of the owner that it broke, as `policy/check`; empty when none.
     """
 
     started: CallStarted
@@ -155,6 +182,8 @@ class CallRecord:
     input_messages: str | None = None
     output_messages: str | None = None
     system_instructions: str | None = None
+    insight: Insight = NO_INSIGHT
+    violated: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -206,6 +235,12 @@ class CallRecord:
         tokens = (self.usage.output_tokens or 0) - 1
         return tokens / seconds if tokens > 0 and seconds > 0 else None
 
+    def waste_of(self, attempt: Attempt) -> WasteKind | None:
+        """Give why the money of one of its attempts bought nothing of use; None where it did."""
+        is_cut = attempt is self.attempts[-1] and self.finish_reasons[:1] == (CUT,)
+        outcomes = (self.outcome, attempt.outcome)
+        return waste_kind(outcomes, is_cut=is_cut, is_retry_loop=self.insight.is_retry_loop)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amendment:
@@ -253,6 +288,23 @@ class Amendment:
             cache_read_tokens=self.cache_read_tokens,
             reasoning_tokens=self.reasoning_tokens,
         )
+
+
+def waste_kind(outcomes: Collection[str], *, is_cut: bool, is_retry_loop: bool) -> WasteKind | None:
+    """Give why money bought nothing of use: the first reason that applies.
+
+    Args:
+        outcomes: Of the call and of the attempt.
+        is_cut: Whether the answer met its token limit.
+        is_retry_loop: Whether the same was asked again and again.
+    """
+    if "cancelled" in outcomes:
+        return "cancelled"
+    if "error" in outcomes:
+        return "error"
+    if is_cut:
+        return "truncated"
+    return "retry_loop" if is_retry_loop else None
 
 
 def sum_costs(costs: Iterable[Cost]) -> Cost | None:

@@ -9,16 +9,18 @@ Format: `docs/ledger.md`; readers ignore fields they do not know.
 from __future__ import annotations
 
 import json
+import math
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from pathlib import Path
 
-from or_otel.calls import Attempt, CallRecord
-from or_otel.facts import ZERO, Cost, RouteAttempt, Usage
+from or_otel.calls import CUT, NO_INSIGHT, Attempt, CallRecord, waste_kind
+from or_otel.facts import ZERO, Cost, RouteAttempt, Usage, WasteKind
 
 VERSION = 1
 UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
@@ -68,6 +70,9 @@ class Entry:
         is_response_cache_hit: Whether OpenRouter replayed a stored answer.
         tool_calls, invalid_tool_calls: Tool calls the *call*'s model asked for, and those of no use.
         workflow, workflow_run_id: Name and id of the run the *call* belongs to, the innermost one.
+        is_retry_loop, is_oversized: What the *call* shows beside those before it; None when it does not.
+        missed_tokens, cache_saved, cache_premium: As in `calls.Insight`, of the *call*; on the last entry only.
+        violated: Rules of the owner that the *call* broke; on the last entry only.
     """
 
     version: int = VERSION
@@ -128,6 +133,12 @@ class Entry:
     invalid_tool_calls: int = 0
     workflow: str | None = None
     workflow_run_id: str | None = None
+    is_retry_loop: bool | None = None
+    is_oversized: bool | None = None
+    missed_tokens: int | None = None
+    cache_saved: Decimal | None = None
+    cache_premium: Decimal | None = None
+    violated: tuple[str, ...] = ()
 
     @property
     def upstream_bill(self) -> Decimal | None:
@@ -156,6 +167,12 @@ class Entry:
         """The key's name, else its fingerprint."""
         return self.key_name or self.key_id
 
+    @property
+    def waste(self) -> WasteKind | None:
+        """Why its money bought nothing of use; None where it did."""
+        is_cut = self.is_last and self.finish_reason == CUT
+        return waste_kind((self.outcome, self.attempt_outcome), is_cut=is_cut, is_retry_loop=self.is_retry_loop is True)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
@@ -171,6 +188,7 @@ class Sums:
         total: Both.
         unpriced: Calls some of whose money is not known, by reason.
         duration_s: Sum over the calls.
+        p50_s, p95_s: Half of the calls, and 95 of 100, took no longer; None without calls.
     """
 
     calls: int = 0
@@ -189,6 +207,8 @@ class Sums:
     total: Decimal | None = None
     unpriced: Mapping[str, int] = field(default_factory=dict)
     duration_s: float = 0.0
+    p50_s: float | None = None
+    p95_s: float | None = None
 
     @property
     def unpriced_calls(self) -> int:
@@ -206,7 +226,7 @@ class Sums:
 class Adding:
     """Adds entries one by one; give it all attempts of a call, or those of one model, provider, …."""
 
-    __slots__ = ("_counts", "_duration_s", "_known", "_unpriced")
+    __slots__ = ("_counts", "_durations_s", "_known", "_unpriced")
 
     _SUMMED = (
         "input_tokens",
@@ -222,7 +242,7 @@ class Adding:
         self._counts = dict.fromkeys(("calls", "attempts", "ok", "errors", "cancelled", "fallbacks"), 0)
         self._known: dict[str, int | Decimal] = {}
         self._unpriced: dict[str, str] = {}
-        self._duration_s = 0.0
+        self._durations_s = array("d")  # eight bytes a call
 
     def add(self, entry: Entry) -> None:
         """Add one entry."""
@@ -234,7 +254,7 @@ class Adding:
             if outcome in counts:
                 counts[outcome] += 1
             counts["fallbacks"] += entry.fallback in {"provider", "model"}
-            self._duration_s += entry.duration_s
+            self._durations_s.append(entry.duration_s)
         known = self._known
         for name in self._SUMMED:
             value = getattr(entry, name)
@@ -249,8 +269,21 @@ class Adding:
         """Give what was added so far."""
         reasons = sorted(self._unpriced.values())
         unpriced = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
-        known: Mapping[str, object] = self._known
-        return Sums(**self._counts, **known, unpriced=unpriced, duration_s=self._duration_s)  # type: ignore[arg-type]
+        durations_s = sorted(self._durations_s)
+        told: dict[str, object] = {
+            **self._counts,
+            **self._known,
+            "unpriced": unpriced,
+            "duration_s": math.fsum(durations_s),
+            "p50_s": _percentile(durations_s, 50),
+            "p95_s": _percentile(durations_s, 95),
+        }
+        return Sums(**told)  # type: ignore[arg-type]
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float | None:
+    """Give the smallest value that so many of a hundred do not exceed."""
+    return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None
 
 
 def entries_of(
@@ -279,6 +312,8 @@ def _entry(
     usage = attempt.usage or NO_USAGE
     cost = attempt.cost or NO_COST
     tool_calls = record.tool_calls
+    insight = record.insight
+    once = insight if is_last else NO_INSIGHT
     return Entry(
         call_id=started.id,
         attempt_id=attempt.id,
@@ -337,6 +372,12 @@ def _entry(
         invalid_tool_calls=tool_calls.invalid_json + tool_calls.unknown_tool,
         workflow=started.workflow,
         workflow_run_id=started.workflow_run_id,
+        is_retry_loop=insight.is_retry_loop or None,
+        is_oversized=insight.is_oversized or None,
+        missed_tokens=once.missed_tokens,
+        cache_saved=once.cache_saved,
+        cache_premium=once.cache_premium,
+        violated=record.violated if is_last else (),
     )
 
 

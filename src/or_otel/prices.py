@@ -13,11 +13,12 @@ import importlib.util
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from types import ModuleType
 
 from or_otel.facts import EXACT, Cost, Usage
 from or_otel.guard import guarded
+from or_otel.insights.caching import InputRates
 
 CATALOGUE_NAMES: Mapping[str, str] = {
     "azure.ai.inference": "azure",
@@ -85,6 +86,37 @@ def price(provider: str, model: str, usage: Usage, *, at_s: float, service_tier:
         source="catalog",
         is_direct=True,
     )
+
+
+@guarded("prices.listed_input_rates")
+def listed_input_rates(provider: str, model: str, usage: Usage, *, at_s: float) -> InputRates | None:
+    """Give the list prices of input for a prompt as long as this one; never raises and never waits.
+
+    Args:
+        provider: The `gen_ai.provider.name`.
+        model: As the answer names it.
+        usage: Tokens: prices may rise with their number.
+        at_s: Unix time of the call.
+
+    Returns:
+        None when the library is missing or not loaded yet - then it begins to load - or the model is not listed.
+    """
+    tokens = usage.input_tokens
+    if not _library.cache_info().currsize:
+        prepare()
+        return None
+    if not tokens:
+        return None
+
+    def rate(**cached: int) -> Decimal | None:
+        found = price(provider, model, Usage(input_tokens=tokens, output_tokens=0, **cached), at_s=at_s)
+        return None if found is None or found.input is None else EXACT.divide(found.input, Decimal(tokens))
+
+    fresh, read = rate(), rate(cache_read_tokens=tokens)
+    if fresh is None:
+        return None
+    # Without a price of its own a read is counted as fresh input: that is no price of reads.
+    return InputRates(fresh=fresh, read=None if read == fresh else read, write=rate(cache_write_tokens=tokens))
 
 
 def _counts(usage: Usage) -> dict[str, int | None]:

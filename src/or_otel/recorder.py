@@ -62,6 +62,9 @@ AskLater = Callable[[CallRecord, Sequence[str | None]], CallRecord]
 """Gets a finished call and the credential of each of its attempts, has their generation records asked for, and gives
 the call back with the attempts marked whose price is awaited."""
 
+Appraise = Callable[[CallRecord, bytes | None], CallRecord]
+"""Gets a finished call and the body of its last request, and gives the call back with what it shows beside others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentRules:
@@ -89,6 +92,7 @@ class Recorder:
         content: ContentRules | None = None,
         prices: bool = True,
         ask_later: AskLater | None = None,
+        appraise: Appraise | None = None,
         tag_sources: TagSources | None = None,
         on_first_call: Callable[[], None] = lambda: None,
     ) -> None:
@@ -102,6 +106,7 @@ class Recorder:
             content: How content is recorded; None when it is not.
             prices: Whether list prices stand in where a server that is not OpenRouter tells no cost.
             ask_later: Told of every call before the emitters are; None keeps no credential.
+            appraise: Judges every call before the emitters are told; None keeps no body.
             tag_sources: Where tags come from besides `or_otel.tags`.
             on_first_call: Called before the first call of each process: of a forked child as well.
         """
@@ -110,6 +115,7 @@ class Recorder:
         self.content = content
         self.prices = prices
         self.ask_later = ask_later
+        self.appraise = appraise
         self.tag_sources = tag_sources or TagSources()
         self.open_exchanges: dict[int, _Exchange] = {}
         self.orphans: deque[tuple[_Exchange, float]] = deque()
@@ -144,7 +150,8 @@ class Recorder:
         if self.prices and not request.endpoint.is_openrouter:
             with wall("prices.prepare"):
                 prepare()
-        facts = read_request(request.body(), request.header)
+        body = request.body()
+        facts = read_request(body, request.header)
         operation = current_operation() or Operation()
         call = operation.opened(functools.partial(_Call, self))
         exchange = None
@@ -153,6 +160,8 @@ class Recorder:
                 raise TypeError(f"an operation held a foreign call: {type(call).__qualname__}")
             call.begin(request, facts, self._key_names)
             exchange = _Exchange(self, call, operation, request, facts, next(self._numbers))
+            if self.appraise is not None:
+                exchange.body = body  # a reference: the host's own request holds it as long as its answer is read
             call.exchanges.append(exchange)
             self.open_exchanges[exchange.number] = exchange
             return exchange
@@ -273,6 +282,9 @@ class _Call:
 
     def _ended(self, started: CallStarted) -> CallRecord:
         record = self._record(started)
+        if self.recorder.appraise is not None:
+            with wall("recorder.appraise"):
+                record = self.recorder.appraise(record, self.exchanges[-1].body)
         if self.recorder.ask_later is not None:
             with wall("recorder.ask_later"):
                 record = self.recorder.ask_later(record, [exchange.authorization for exchange in self.exchanges])
@@ -353,6 +365,7 @@ class _Exchange:
         "_status",
         "answer",
         "authorization",
+        "body",
         "ended_at_s",
         "endpoint",
         "facts",
@@ -385,6 +398,7 @@ class _Exchange:
         # In memory only, and only where it is sent again to the same server.
         will_ask = recorder.ask_later is not None and request.endpoint.base_url is not None
         self.authorization = _authorization(request) if will_ask else None
+        self.body: bytes | None = None
         self.outcome: Outcome = "ok"
         self.ended_at_s = request.at_s
         self.first_content_at_s: float | None = None

@@ -28,6 +28,7 @@ PRICES = "OR_OTEL_PRICES"
 BROADCAST_LINKS = "OR_OTEL_BROADCAST_LINKS"
 RECONCILE = "OR_OTEL_RECONCILE"
 LEDGER = "OR_OTEL_LEDGER"
+INSIGHTS = "OR_OTEL_INSIGHTS"
 METRIC_TAGS = "OR_OTEL_METRIC_TAGS"
 TAGS = "OR_OTEL_TAGS"
 BAGGAGE_TAGS = "OR_OTEL_BAGGAGE_TAGS"
@@ -54,6 +55,7 @@ class Settings:
         router_metadata: Whether OpenRouter is asked, by a request header, to tell its route.
         prices: Whether list prices stand in where a server that is not OpenRouter tells no cost;
             they come with the extra `or-otel[prices]`.
+        insights: Whether calls are compared with one another: retry loops, missed caches, large inputs, gain of caches.
         broadcast_links: Whether spans link to the trace that OpenRouter's Broadcast makes of the same call.
         ledger: Folder of the local ledger; `""` is the default folder; None is off.
         metric_tags: Tags that may become metric attributes.
@@ -75,6 +77,7 @@ class Settings:
     hosts: Mapping[str, str] = field(default_factory=dict)
     router_metadata: bool = True
     prices: bool = True
+    insights: bool = True
     broadcast_links: bool = False
     ledger: str | None = None
     metric_tags: tuple[str, ...] = ("team", "feature")
@@ -224,6 +227,7 @@ READERS: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("hosts", HOSTS, _read_hosts),
     ("router_metadata", ROUTER_METADATA, _read_switch),
     ("prices", PRICES, _read_switch),
+    ("insights", INSIGHTS, _read_switch),
     ("broadcast_links", BROADCAST_LINKS, _read_switch),
     ("reconcile", RECONCILE, _read_reconcile),
     ("ledger", LEDGER, _read_ledger),

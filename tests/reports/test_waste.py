@@ -72,6 +72,17 @@ def test_what_caches_saved_is_what_was_figured_then_else_by_the_list(frame, call
     )
     assert (row["missed_tokens"], row["cached_share"]) == (1500, Decimal("0.375"))
     assert section.table.floors == frozenset()
+    assert section.lead.startswith(
+        "Caches saved $0.501, and writing to them cost $0.125 more: $0.376 in all. 1,500 tokens"
+    )
+
+
+def test_what_was_never_cached_saved_nothing_and_is_not_unknown(frame, call, sections_of, rows_of):
+    section = sections_of(Caching(frame()), [call("1", input_tokens=10, missed_tokens=5)])["caching"]
+
+    ((saved, missed),) = [(row["saved_usd"], row["missed_tokens"]) for row in rows_of(section)]
+    assert (saved, missed) == (Decimal(0), 5)
+    assert section.lead.startswith("Nothing was cached. 5 tokens could have been read")
 
 
 def test_a_cached_call_without_a_price_is_told_as_missing(frame, call, sections_of, rows_of):
@@ -80,6 +91,7 @@ def test_a_cached_call_without_a_price_is_told_as_missing(frame, call, sections_
     (row,) = rows_of(section)
     assert row["saved_usd"] is None
     assert section.table.floors == {0}
+    assert section.lead == "What caches saved is not known."
     assert "No price is known for 1 cached call" in section.notes[-1]
 
 

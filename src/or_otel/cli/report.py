@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from or_otel.cli.digest import Form, digest_options, give_digest
+from or_otel.cli.insight import Asked, give_insight, insight_options
 from or_otel.cli.options import (
     check_formats,
     console,
@@ -30,6 +32,8 @@ FIGURES = (
     Column(name="errors", title="failed", kind="count"),
     Column(name="cancelled", title="", kind="count"),
     Column(name="fallbacks", title="fallbacks", kind="count"),
+    Column(name="p50_s", title="", kind="seconds"),
+    Column(name="p95_s", title="", kind="seconds"),
     Column(name="input_tokens", title="in", kind="tokens"),
     Column(name="output_tokens", title="out", kind="tokens"),
     Column(name="cached_share", title="cached", kind="share"),
@@ -39,6 +43,8 @@ FIGURES = (
     Column(name="cost_usd", title="cost", kind="usd"),
     Column(name="cost_share", title="share", kind="share"),
 )
+HOW_ROUTED = frozenset({"policy", "fallback"})
+LATENCIES = {"p50_s": "p50", "p95_s": "p95"}
 BY = "model,provider"
 NOBODY = "(none)"
 """For people, where entries do not say; programs get nothing."""
@@ -53,6 +59,7 @@ NOBODY = "(none)"
     help=f"By comma: any tag, {', '.join(DIMENSIONS)}.",
 )
 @digest_options
+@insight_options
 @format_options
 @ledger_option
 def report_command(
@@ -73,9 +80,17 @@ def report_command(
     or-otel report --since month --by team,model --where environment=production
     or-otel report --by customer --csv > customers.csv
     or-otel report --html week.html --open
+    or-otel report --waste
+    or-otel report --what-if anthropic/claude-sonnet-4.6=deepseek/deepseek-v3.2 --where feature=tests
     """  # noqa: D301 -- \b is click's sign to keep the lines
     check_formats(is_json=is_json, is_csv=is_csv)
+    asked = Asked(**{item.name: form.pop(item.name) for item in fields(Asked)})
     digest = Form(**form)
+    if asked.is_wanted:
+        if by is not None or is_csv or digest.is_wanted:
+            raise click.UsageError("--waste, --governance and --what-if go with --json, and with no other form")
+        give_insight(asked, since=since, until=until, where=where, is_json=is_json, folder=folder)
+        return
     if digest.is_wanted:
         if by is not None or is_csv:
             raise click.UsageError(f"{'--csv' if is_csv else '--by'} is for the table, without a digest: choose one")
@@ -104,7 +119,10 @@ def report_command(
 
 
 def _table(keys: list[str], rows: tuple[Total, ...], whole: Sums, *, nobody: str | None = None) -> Table:
-    columns = (*(Column(name=key, title=key.replace("_", " ")) for key in keys), *FIGURES)
+    figures: tuple[Column, ...] = FIGURES
+    if not HOW_ROUTED.isdisjoint(keys):  # these are compared by their latency, too
+        figures = tuple(replace(each, title=LATENCIES.get(each.name, each.title)) for each in FIGURES)
+    columns = (*(Column(name=key, title=key.replace("_", " ")) for key in keys), *figures)
     floors = frozenset(number for number, row in enumerate(rows) if row.sums.unpriced)
     return Table(columns=columns, rows=tuple(_row(row, whole, nobody) for row in rows), floors=floors)
 
@@ -120,6 +138,8 @@ def _row(row: Total, whole: Sums, nobody: str | None) -> tuple[Value, ...]:
         sums.errors,
         sums.cancelled,
         sums.fallbacks,
+        sums.p50_s,
+        sums.p95_s,
         sums.input_tokens,
         sums.output_tokens,
         sums.cached_share,

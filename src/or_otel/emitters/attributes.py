@@ -200,6 +200,14 @@ def histogram_values(record: CallRecord) -> tuple[MetricValue, ...]:
     return (endpoint.operation, endpoint.provider, record.request.model, record.provider)
 
 
+def tries_of(record: CallRecord) -> tuple[RouteAttempt, ...]:
+    """Give the known upstream tries: OpenRouter lists several, and of a single one tells only that it was one."""
+    route = record.route
+    if not route.attempts and route.attempt_count == 1 and record.failure is None:
+        return (RouteAttempt(provider=record.provider, model=record.model, status=200),)
+    return route.attempts
+
+
 def route_attempt_values(values: tuple[MetricValue, ...], attempt: RouteAttempt) -> tuple[MetricValue, ...]:
     """Give counter values that name provider and model of an upstream try instead of those that served."""
     return (*values[:3], attempt.model, attempt.provider, *values[5:])

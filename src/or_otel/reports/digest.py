@@ -13,6 +13,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from or_otel.budgets.spending import DAY_S
+from or_otel.reports.caching import Caching
+from or_otel.reports.governance import ByokFalls, Violations
 from or_otel.reports.leaks import Unattributed, Waste
 from or_otel.reports.limits import Budgets
 from or_otel.reports.market import Market
@@ -30,6 +32,9 @@ PARTS: tuple[Callable[[Frame], Part], ...] = (
     Dearest,
     Pareto,
     Waste,
+    Caching,
+    Violations,
+    ByokFalls,
     Unattributed,
     Market,
 )

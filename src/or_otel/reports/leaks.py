@@ -6,36 +6,25 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
-from or_otel.entries import Adding, Entry
+from or_otel.entries import Adding
 from or_otel.facts import ZERO
 from or_otel.reports.money import plural, share, usd
 from or_otel.reports.over_time import known
 from or_otel.reports.sections import Call, Frame, Section
 from or_otel.reports.tables import Column, Table
 
-CUT = "length"
-"""`finish_reason` of an answer that met its token limit."""
 KINDS = {
     "cancelled": "left before the end",
     "error": "failed",
     "truncated": "cut at the token limit",
+    "retry_loop": "asked for again and again",
 }
 ATTRIBUTION = ("team", "feature", "customer")
 SHOWN_SOURCES = 3
 
 
-def waste_kind(entry: Entry) -> str | None:
-    """Give why the money of an attempt bought nothing whole, the first reason that applies; None for a good one."""
-    outcomes = {entry.outcome, entry.attempt_outcome}
-    if "cancelled" in outcomes:
-        return "cancelled"
-    if "error" in outcomes:
-        return "error"
-    return "truncated" if entry.is_last and entry.finish_reason == CUT else None
-
-
 class Waste:
-    """Money of attempts that were cancelled, failed, or were cut at their token limit."""
+    """Money of attempts that were cancelled, failed, cut at their token limit, or part of a loop."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
@@ -50,7 +39,7 @@ class Waste:
         kinds = set()
         for entry in call:
             self._whole += entry.total or ZERO
-            kind = waste_kind(entry)
+            kind = entry.waste
             if kind is not None:
                 self._kinds[kind].add(entry)
                 kinds.add(kind)

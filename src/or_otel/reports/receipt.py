@@ -239,6 +239,8 @@ def sums_to_json(sums: Sums) -> dict[str, object]:
         "errors": sums.errors,
         "cancelled": sums.cancelled,
         "fallbacks": sums.fallbacks,
+        "p50_s": sums.p50_s,
+        "p95_s": sums.p95_s,
         "cost_usd": exact(sums.total),
         "charged_usd": exact(sums.charged),
         "upstream_usd": exact(sums.upstream),
