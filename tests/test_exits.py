@@ -114,6 +114,43 @@ def test_a_sigterm_handler_of_the_application_is_left_alone(program):
     assert program.tracked == pytest.approx(program.billed, rel=1e-12)
 
 
+FOREIGN = """
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+tracers = TracerProvider()
+tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+trace.set_tracer_provider(tracers)
+metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())]))
+or_otel.instrument()
+call()
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize(("is_on", "spans"), [("true", 1), ("false", 0)])
+def test_sigterm_flushes_the_application_s_own_providers_where_that_is_asked_for(program, is_on, spans):
+    code, _, _ = program.run(FOREIGN, OR_OTEL_SIGTERM_FLUSH=is_on)
+
+    assert code == -15
+    assert len(program.sink.spans()) == spans
+    assert program.tracked == pytest.approx(program.billed * spans, rel=1e-12)
+
+
+def test_start_leaves_sigterm_alone_where_that_is_asked_for(program):
+    code, _, _ = program.run(
+        "or_otel.start()\ncall()\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(30)", OR_OTEL_SIGTERM_FLUSH="false"
+    )
+
+    assert code == -15
+    assert program.sink.spans() == []
+
+
 @pytest.mark.parametrize("ending", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_what_no_export_survives_is_still_in_the_ledger(program, ending):
     program.run(f"or_otel.start()\ncall()\ncall()\n{ending}")

@@ -126,8 +126,7 @@ class Reader:
                 pytest.fail(f"{self.name}: {line}\n{''.join(said)}")
             yield
         finally:
-            # Under opentelemetry-instrument nobody flushes at SIGTERM, and uvicorn runs no exit hooks then.
-            process.send_signal(signal.SIGINT if line.startswith("opentelemetry-instrument") else signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
             rest, _ = process.communicate(timeout=30)
         assert "Traceback" not in rest, rest
 

@@ -37,7 +37,7 @@ from or_otel.sensors import aiohttp as aiohttp_sensor
 from or_otel.sensors import httpx as httpx_sensor
 from or_otel.sensors import patching, sdks
 from or_otel.sensors import requests as requests_sensor
-from or_otel.settings import Settings, log_problems, read_settings
+from or_otel.settings import SIGTERM_FLUSH, Settings, log_problems, read_settings
 from or_otel.wire.endpoints import Hosts
 
 if TYPE_CHECKING:
@@ -280,6 +280,12 @@ class _Process:
         if self.receipt_pid == os.getpid() and self.journal is not None:
             _print_receipt(self.journal)
 
+    def at_sigterm(self) -> None:
+        """End as at exit; but nothing runs afterwards in which foreign providers would flush themselves."""
+        self.at_exit()
+        if self.pipelines is None:
+            self.flush(FLUSH_TIMEOUT_S)
+
     def _arm_multiprocessing(self, module: ModuleType) -> None:
         """Children of multiprocessing leave by `os._exit`: atexit does not run there, finalizers do."""
 
@@ -365,7 +371,8 @@ def _start(*, are_global: bool, meter_readers: tuple[Any, ...] = (), **options: 
     if _process.recorder is not None:
         logger.debug("or-otel is already on; start() changes nothing")
         return
-    options.setdefault("sigterm_flush", True)
+    if SIGTERM_FLUSH not in os.environ:
+        options.setdefault("sigterm_flush", True)
     settings = read_settings(os.environ, **options)
     if not settings.enabled:
         return
@@ -525,7 +532,7 @@ def _arm_sigterm() -> None:
     def flush_and_die(number: int, frame: FrameType | None) -> None:
         del frame
         # On a thread: the interrupted code may hold the very locks that a flush needs.
-        thread = threading.Thread(target=_process.at_exit, name="or-otel-sigterm", daemon=True)
+        thread = threading.Thread(target=_process.at_sigterm, name="or-otel-sigterm", daemon=True)
         thread.start()
         thread.join(FLUSH_TIMEOUT_S)
         signal.signal(number, signal.SIG_DFL)

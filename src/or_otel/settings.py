@@ -27,6 +27,7 @@ ROUTER_METADATA = "OR_OTEL_ROUTER_METADATA"
 PRICES = "OR_OTEL_PRICES"
 BROADCAST_LINKS = "OR_OTEL_BROADCAST_LINKS"
 RECONCILE = "OR_OTEL_RECONCILE"
+SIGTERM_FLUSH = "OR_OTEL_SIGTERM_FLUSH"
 LEDGER = "OR_OTEL_LEDGER"
 INSIGHTS = "OR_OTEL_INSIGHTS"
 METRIC_TAGS = "OR_OTEL_METRIC_TAGS"
@@ -230,6 +231,7 @@ READERS: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("insights", INSIGHTS, _read_switch),
     ("broadcast_links", BROADCAST_LINKS, _read_switch),
     ("reconcile", RECONCILE, _read_reconcile),
+    ("sigterm_flush", SIGTERM_FLUSH, _read_switch),
     ("ledger", LEDGER, _read_ledger),
     ("metric_tags", METRIC_TAGS, _read_tags),
     ("tags", TAGS, _read_fixed_tags),

@@ -9,6 +9,7 @@ import click
 
 from or_otel.budgets import Budget
 from or_otel.config import ConfigError, find_config, read_config
+from or_otel.config_file import config_path
 from or_otel.dashboards.alertmanager import alertmanager_file
 from or_otel.dashboards.installed import board_files
 from or_otel.dashboards.kubernetes import Place, manifests
@@ -86,7 +87,8 @@ def export_command(  # noqa: PLR0913 -- the options of the command
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from error
     if form == "k8s":
-        text = manifests(boards, choices, Place(namespace=namespace, image=image))
+        place = Place(namespace=namespace, image=image, settings=_settings_text(config))
+        text = manifests(boards, choices, place)
         if output is None:
             click.echo(text, nl=False)
         else:
@@ -106,6 +108,12 @@ def _budgets(path: Path | None) -> tuple[Budget, ...]:
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     return config.budgets
+
+
+def _settings_text(path: Path | None) -> str | None:
+    """Give the settings file that `_budgets` read, whole, for the exporter."""
+    path = path or config_path(os.environ)
+    return None if path is None else path.read_text(encoding="utf-8")
 
 
 def _write(files: dict[Path, str], *, force: bool) -> None:

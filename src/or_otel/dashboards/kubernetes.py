@@ -1,7 +1,7 @@
 """The same as Kubernetes manifests: boards as ConfigMaps, rules as a PrometheusRule, the exporter as a Deployment.
 
-Texts and values in, YAML out; knows no cluster. ConfigMaps carry the label that Grafana's sidecar looks for, the rule
-is of the Prometheus Operator (monitoring.coreos.com/v1). Keys come from a Secret that the owner makes.
+Texts and values in, YAML out; knows no cluster. ConfigMaps carry the label that Grafana's sidecar looks for, rule and
+monitor are of the Prometheus Operator (monitoring.coreos.com/v1). Keys come from a Secret that the owner makes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ SECRET = "openrouter"  # noqa: S105 -- the name of one
 USER = 10001
 DATA = "/var/lib/or-otel"
 """Where the image keeps what the exporter remembers."""
+SETTINGS = "or-otel.toml"
+SETTINGS_FOLDER = "/etc/or-otel"
+SETTINGS_MAP = "or-otel-settings"
+OPERATOR = "monitoring.coreos.com/v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +32,14 @@ class Place:
     Attributes:
         namespace: All of them live there.
         image: The exporter's image.
-        labels: What the owner's Prometheus selects rules by.
+        labels: What the owner's Prometheus selects rules and monitors by.
+        settings: Text of the `or-otel.toml` that the exporter reads; None for none.
     """
 
     namespace: str = "monitoring"
     image: str = "or-otel:latest"
     labels: tuple[tuple[str, str], ...] = (("release", "prometheus"),)
+    settings: str | None = None
 
 
 def manifests(boards: Mapping[str, str], choices: Choices, place: Place) -> str:
@@ -41,8 +47,10 @@ def manifests(boards: Mapping[str, str], choices: Choices, place: Place) -> str:
     documents = [
         *(_config_map(name, text, place) for name, text in boards.items()),
         _prometheus_rule(choices, place),
+        *([_settings_map(place.settings, place)] if place.settings is not None else []),
         _deployment(place),
         _service(place),
+        _service_monitor(place),
     ]
     return "---\n".join(to_yaml(document) for document in documents)
 
@@ -61,25 +69,39 @@ def _config_map(name: str, text: str, place: Place) -> dict[str, object]:
     return {**head, "data": {name: text}}
 
 
+def _settings_map(text: str, place: Place) -> dict[str, object]:
+    return {**_head("ConfigMap", "v1", SETTINGS_MAP, place), "data": {SETTINGS: text}}
+
+
 def _prometheus_rule(choices: Choices, place: Place) -> dict[str, object]:
-    head = _head("PrometheusRule", "monitoring.coreos.com/v1", "or-otel", place, **dict(place.labels))
+    head = _head("PrometheusRule", OPERATOR, "or-otel", place, **dict(place.labels))
     return {**head, "spec": {"groups": [group for groups in group_specs(choices).values() for group in groups]}}
 
 
 def _deployment(place: Place) -> dict[str, object]:
     mine = {"app.kubernetes.io/name": EXPORTER}
+    env = [
+        _from_secret("OPENROUTER_API_KEY", "api-key"),
+        _from_secret("OPENROUTER_MANAGEMENT_KEY", "management-key"),
+        {"name": "OR_OTEL_LEDGER", "value": DATA},
+    ]
+    mounts: list[dict[str, object]] = [{"name": "data", "mountPath": DATA}]
+    # What it remembers of days and keys; OpenRouter tells most of it again after a loss.
+    volumes: list[dict[str, object]] = [{"name": "data", "emptyDir": {}}]
+    if place.settings is not None:
+        env.append({"name": "OR_OTEL_CONFIG", "value": f"{SETTINGS_FOLDER}/{SETTINGS}"})
+        mounts.append({"name": "settings", "mountPath": SETTINGS_FOLDER, "readOnly": True})
+        volumes.append({"name": "settings", "configMap": {"name": SETTINGS_MAP}})
     container = {
         "name": "exporter",
         "image": place.image,
         "args": ["exporter", "--listen", f"0.0.0.0:{PORT}"],
-        "env": [
-            _from_secret("OPENROUTER_API_KEY", "api-key"),
-            _from_secret("OPENROUTER_MANAGEMENT_KEY", "management-key"),
-        ],
+        "env": env,
         "ports": [{"name": "metrics", "containerPort": PORT}],
-        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "metrics"}, "periodSeconds": 30},
+        # Not /healthz, which tells of old data: a restart would not make OpenRouter answer, nor a scrape withheld.
+        "livenessProbe": {"tcpSocket": {"port": "metrics"}, "periodSeconds": 30},
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-        "volumeMounts": [{"name": "data", "mountPath": DATA}],
+        "volumeMounts": mounts,
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -102,8 +124,7 @@ def _deployment(place: Place) -> dict[str, object]:
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
                 "containers": [container],
-                # What it remembers of days and keys; OpenRouter tells most of it again after a loss.
-                "volumes": [{"name": "data", "emptyDir": {}}],
+                "volumes": volumes,
             },
         },
     }
@@ -122,3 +143,10 @@ def _service(place: Place) -> dict[str, object]:
     mine = {"app.kubernetes.io/name": EXPORTER}
     ports = [{"name": "metrics", "port": PORT, "targetPort": "metrics"}]
     return {**_head("Service", "v1", EXPORTER, place, **mine), "spec": {"selector": mine, "ports": ports}}
+
+
+def _service_monitor(place: Place) -> dict[str, object]:
+    mine = {"app.kubernetes.io/name": EXPORTER}
+    endpoints = [{"port": "metrics", "interval": "30s"}]
+    spec = {"selector": {"matchLabels": mine}, "endpoints": endpoints, "jobLabel": "app.kubernetes.io/name"}
+    return {**_head("ServiceMonitor", OPERATOR, EXPORTER, place, **dict(place.labels)), "spec": spec}
