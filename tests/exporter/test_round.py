@@ -7,7 +7,9 @@ from decimal import Decimal
 import pytest
 
 from or_otel import catalogue
+from or_otel.account.market import read_models
 from or_otel.account.schedule import DAY_S
+from or_otel.ledger import DATABASE, open_ledger
 from or_otel.simulator.account import MANAGEMENT_KEY, SUPPORT_KEY
 from or_otel.simulator.book import fingerprint
 from or_otel.simulator.history import COMPANIES, entries_of_history
@@ -207,6 +209,21 @@ def test_a_failing_endpoint_leaves_the_others_and_its_own_last_value(scene):
     assert scene.where(told["openrouter.key.usage_lifetime"], openrouter_key_name=FERRIES.name)
     assert (len(scene.asked("/activity")), len(scene.asked("/key"))) == (asked[0], asked[1] + 1)
     assert exporter.health(scene.now_s).is_ok
+
+
+def test_a_change_of_the_list_of_models_is_kept_for_reports(scene):
+    exporter = scene.exporter()
+    scene.told(exporter)
+    scene.now_s += 3601
+    models = [{"id": "acme/new", "pricing": {"prompt": "0.000001", "completion": "0.000002"}}]
+    scene.server.account_fails("/models", body={"data": models})
+
+    scene.told(exporter)
+
+    with open_ledger(scene.folder / DATABASE) as ledger:
+        before, after = (read_models(ledger, at_s) for at_s in (scene.now_s - 1, scene.now_s))
+    assert "acme/new" not in {model.id for model in before}
+    assert [model.id for model in after] == ["acme/new"]
 
 
 def test_who_is_told_to_wait_waits(scene):

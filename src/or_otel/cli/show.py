@@ -22,7 +22,7 @@ from rich.text import Text
 from or_otel.account.client import DEFAULT_BASE_URL, AccountClient
 from or_otel.account.errors import AccountError, NotFoundError
 from or_otel.accounts import Generation
-from or_otel.cli.options import console, fresh_ledger, ledger_option, print_json
+from or_otel.cli.options import API_KEY, console, fresh_ledger, keys_from, ledger_option, print_json
 from or_otel.entries import Entry
 from or_otel.facts import Cost, RouteAttempt
 from or_otel.ledger.amending import amend
@@ -30,8 +30,6 @@ from or_otel.ledger.queries import find
 from or_otel.reports.money import NOT_TOLD, UNKNOWN, exact, seconds
 from or_otel.routes import is_same_model
 
-API_KEY = "OPENROUTER_API_KEY"
-MANAGEMENT_KEY = "OPENROUTER_MANAGEMENT_KEY"
 BASE_URL = "OR_OTEL_BASE_URL"
 NOT_ASKED = f"The account was not asked, for {API_KEY} is not set: this is what the ledger alone knows."
 
@@ -102,7 +100,7 @@ def _meant(found: Sequence[Entry], identity: str) -> Sequence[Entry]:
 def _asked(found: Sequence[Entry], identity: str) -> list[Sides]:
     wanted: list[tuple[str | None, Entry | None]] = [(entry.generation_id, entry) for entry in found]
     wanted = wanted or [(identity, None)]
-    api_key, management_key = os.environ.get(API_KEY), os.environ.get(MANAGEMENT_KEY)
+    api_key, management_key = keys_from(os.environ)
     if not api_key and not management_key:
         if not found:
             raise click.ClickException(f"{identity} is not in the ledger; set {API_KEY} to ask the account for it")

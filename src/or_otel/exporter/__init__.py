@@ -40,7 +40,7 @@ from or_otel.ledger.lifetime import Group, GroupSums
 from or_otel.wire.requests import key_fingerprint
 
 ASKED: tuple[Endpoint, ...] = ("key", "workspaces", "keys", "credits", "activity")
-"""What metrics are made of; the list of models too where models are watched."""
+"""What metrics are made of; the list of models too where models are watched, or lists are kept for reports."""
 OWN = "asking key"
 """Stands for the hash of the asking key, which nobody tells."""
 PATIENCE_S = 20.0
@@ -99,7 +99,7 @@ class Exporter:
             client,
             models=watched,
             is_activity_by_key=self._is_compared,
-            endpoints=(*ASKED, "models") if watched else ASKED,
+            endpoints=(*ASKED, "models") if watched or folder is not None else ASKED,
             intervals_s=self._intervals_s,
             chance=chance,
             clock=clock,

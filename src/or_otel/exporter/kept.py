@@ -1,4 +1,4 @@
-"""What the exporter keeps in the ledger's file, and what it reads from there: closed days, keys, sums of calls.
+"""What the exporter keeps in the ledger's file, and what it reads from there: closed days, keys, models, sums of calls.
 
 Snapshots and times come in. Closed days are kept once, so that a restart has them at once and OpenRouter's 30 days are
 no limit; keys, so that one that was deleted still counts in its period. A file that cannot be used is told once, and
@@ -23,6 +23,7 @@ from or_otel.account.history import (
     store_activity,
     store_keys,
 )
+from or_otel.account.market import store_models
 from or_otel.account.poller import Snapshot
 from or_otel.account.readings import NamedKey, ReconciledDay
 from or_otel.account.samples import HORIZON_S, Samples, samples_from_days
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 EPOCH = date(1970, 1, 1)
 KEEP_KEYS_S = 600.0
 """How often the rows of keys are written, if none came or went."""
+KEEP_MODELS_S = 3600.0
+"""How often the list of models is compared with the kept one: reports tell new models and prices by the day."""
 GONE_S = 32 * DAY_S
 """A key that was not seen for so long spent nothing in a running month."""
 
@@ -51,6 +54,7 @@ class _Written:
     activity_at_s: float | None = None
     by_key_at_s: dict[str, float] = field(default_factory=dict)
     keys_at_s: float = 0.0
+    models_at_s: float = 0.0
     hashes: frozenset[str] = frozenset()
     day: date | None = None
     pruned_on: date | None = None
@@ -157,12 +161,16 @@ class Kept:
             or (snapshot.activity is not None and snapshot.activity.at_s != written.activity_at_s)
             or any(each.at_s != written.by_key_at_s.get(hash_) for hash_, each in snapshot.activity_by_key.items())
             or self._are_keys_due(snapshot, now_s)
+            or self._are_models_due(snapshot, now_s)
         )
 
     def _are_keys_due(self, snapshot: Snapshot, now_s: float) -> bool:
         if snapshot.keys is None:
             return False
         return now_s - self._written.keys_at_s >= KEEP_KEYS_S or _hashes(snapshot) != self._written.hashes
+
+    def _are_models_due(self, snapshot: Snapshot, now_s: float) -> bool:
+        return snapshot.models is not None and now_s - self._written.models_at_s >= KEEP_MODELS_S
 
     def _exchange(self, ledger: sqlite3.Connection, snapshot: Snapshot, now_s: float, today: date) -> None:
         if not self._is_read:
@@ -171,6 +179,9 @@ class Kept:
                     self.known_keys.setdefault(known.key.hash, known)
             self._is_read = True
         self._keep_keys(ledger, snapshot, now_s)
+        if snapshot.models is not None and self._are_models_due(snapshot, now_s):
+            store_models(ledger, snapshot.models.value, snapshot.models.at_s)
+            self._written.models_at_s = now_s
         is_new = self._keep_activity(ledger, snapshot, now_s) or today != self._written.day
         if is_new:
             self.activity = read_activity(ledger, today - timedelta(days=DAYS), today)
