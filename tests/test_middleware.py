@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 import urllib.request
 from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.util import FileWrapper
 
 import pytest
 from fastapi import BackgroundTasks, FastAPI, WebSocket
@@ -227,3 +229,11 @@ def test_wsgi_headers_in_utf_8_are_read_as_such():
     WsgiTagsMiddleware(app, headers=HEADERS)({"HTTP_X_TENANT": "grün".encode().decode("latin-1")}, None)
 
     assert seen == [{"customer": "grün"}]
+
+
+def test_a_file_that_the_server_sends_itself_is_left_to_it():
+    body = FileWrapper(io.BytesIO(b"report"))
+
+    given = WsgiTagsMiddleware(lambda *_: body, headers=HEADERS)({"wsgi.file_wrapper": FileWrapper}, None)
+
+    assert given is body

@@ -46,8 +46,9 @@ def outer():
         ("  acme \n", "acme"),
         ("a" * 1000, "a" * MAX_TAG_LENGTH),
         ("\ud800x", "?x"),
+        ("a\x1b[2J\nb\x9b\x00", "a [2J b"),
     ],
-    ids=["number", "truth", "bytes", "broken bytes", "enum", "blanks around", "too long", "lone surrogate"],
+    ids=["number", "truth", "bytes", "broken bytes", "enum", "blanks around", "too long", "lone surrogate", "controls"],
 )
 def test_values_become_text_that_every_exporter_can_write(value, text):
     with tags(customer=value):

@@ -11,6 +11,7 @@ import types
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 
 import httpx
 import openai
@@ -258,6 +259,24 @@ def test_the_journal_holds_the_run_and_what_was_said_of_it_later(ask, openrouter
     assert (whole.outcome_of, whole.workflow, whole.outcome, whole.units) == (run.id, "research", "error", 2)
 
 
+@pytest.mark.parametrize(
+    ("units", "written"),
+    [(Decimal("2.5"), 2.5), (True, 1.0), (10**30, 10**30), (float("nan"), None), (10**400, None), ("many", None)],
+    ids=["decimal", "truth", "large", "no number", "too large", "text"],
+)
+def test_a_count_of_any_kind_leaves_a_readable_line(units, written, telemetry, tmp_path):
+    or_otel.instrument(**telemetry.providers, ledger=str(tmp_path))
+    with or_otel.workflow("research") as run:
+        run.finish(units=units)
+    assert or_otel.outcome(run.id, ok=False, units=units)
+
+    said = [runs.from_line(line) for line in lines(tmp_path)]
+
+    assert [(each.outcome, each.units) for each in said] == [("ok", written), ("error", written)]
+    assert telemetry.points("openrouter.workflow.runs")
+    guard.reset()
+
+
 def test_a_forked_child_leaves_the_run_to_its_parent(ask, openrouter, telemetry, tmp_path):
     or_otel.instrument(
         **telemetry.providers, hosts={openrouter.base_url.split("/")[2]: "openrouter"}, ledger=str(tmp_path)
@@ -329,6 +348,8 @@ def test_lines_that_say_nothing_of_a_run_are_none():
     assert runs.from_line(b"[]") is None
     assert runs.from_line(b'{"outcome_of":"a","said_at_s":"x"}') is None
     assert runs.from_line(b'{"outcome_of":"a","said_at_s":1,"outcome":"great"}') is None
+    assert runs.from_line(b'{"outcome_of":"a","said_at_s":1,"units":NaN}') is None
+    assert runs.from_line(b'{"outcome_of":"a","said_at_s":1,"units":-Infinity}') is None
     assert runs.from_line(b'{"outcome_of":"a","said_at_s":1,"more":2}') == runs.RunSaying(outcome_of="a", said_at_s=1)
 
 

@@ -94,8 +94,10 @@ class WsgiTagsMiddleware:
         steps = Steps(tag_context(found))
         with steps:
             body = self._app(environ, start_response)
-        # What is there already makes no more calls, and servers take its length.
-        return body if isinstance(body, list | tuple) else _Body(body, steps)
+        # What is there already makes no more calls: servers take its length, or send a file by the system.
+        file_type = environ.get("wsgi.file_wrapper")
+        is_there = isinstance(body, list | tuple) or (isinstance(file_type, type) and isinstance(body, file_type))
+        return body if is_there else _Body(body, steps)
 
 
 class _Body:

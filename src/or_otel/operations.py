@@ -37,6 +37,8 @@ WORKFLOW_TAG = "workflow"
 """This tag is the name of the call's workflow, unless the application sets it."""
 MAX_TAG_LENGTH = 256
 """Longer values are cut: a tag is a name, and attribute stores index it."""
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+"""A value may come from a stranger's request: it must not steer the terminal that shows it, nor break its line."""
 
 
 class Call(Protocol):
@@ -121,7 +123,7 @@ class Scope:
     """
 
     def __init__(self) -> None:
-        self._tokens: list[contextvars.Token[otel_context.Context]] = []
+        self._entered: list[tuple[otel_context.Context, contextvars.Token[otel_context.Context]]] = []
 
     def _fresh(self) -> Self:
         return type(self)()
@@ -134,11 +136,15 @@ class Scope:
         """End; `error` is what leaves the block."""
 
     def __enter__(self) -> object:
-        self._tokens.append(otel_context.attach(self._opened()))
+        context = self._opened()
+        self._entered.append((context, otel_context.attach(context)))
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        otel_context.detach(self._tokens.pop())
+        context, token = self._entered.pop()
+        # A coroutine or generator closed from another context finds nothing of ours there to take off.
+        if not isinstance(error, GeneratorExit) or otel_context.get_current() is context:
+            otel_context.detach(token)
         self._closed(error)
 
     async def __aenter__(self) -> object:
@@ -334,7 +340,7 @@ def tag_text(value: object) -> str | None:
             value = value.value
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         # OTLP is protobuf, which takes no lone surrogates: one would lose the whole batch.
-        return text.strip()[:MAX_TAG_LENGTH].encode("utf-8", "replace").decode() or None
+        return CONTROLS.sub(" ", text).strip()[:MAX_TAG_LENGTH].encode("utf-8", "replace").decode() or None
     return None
 
 

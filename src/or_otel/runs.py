@@ -9,6 +9,7 @@ once: what is said later wins, field by field. Format: `docs/ledger.md`.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
@@ -154,7 +155,9 @@ def _is_well_told(name: str, value: object) -> bool:
     if name == "outcome":
         return value is None or value in OUTCOMES
     if name in NUMBERS:
-        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return abs(value) <= sys.float_info.max  # Python's JSON knows NaN and Infinity
+        return value is None
     return value is None or isinstance(value, str)
 
 

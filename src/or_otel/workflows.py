@@ -8,6 +8,7 @@ take the workflow's name from that. Knows no emitter: a watch is told, where the
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -100,6 +101,7 @@ class Run:
         After the block was left, and in a forked child, this is `or_otel.outcome`.
         """
         if not self._is_elsewhere():
+            units = _counted(units)
             with self._lock:
                 if self._ended is None:
                     self._ok = self._ok if ok is None else ok
@@ -265,7 +267,20 @@ def outcome(run_id: str, *, ok: bool | None = None, units: float | None = None) 
     if _watching.by is None:
         return False
     how: Outcome | None = None if ok is None else "ok" if ok else "error"
-    return _watching.by.judge(RunSaying(outcome_of=run_id, said_at_s=time.time(), outcome=how, units=units)) is True
+    told = RunSaying(outcome_of=run_id, said_at_s=time.time(), outcome=how, units=_counted(units))
+    return _watching.by.judge(told) is True
+
+
+def _counted(units: float | None) -> float | None:
+    """Give a count as it can be written down, whatever kind of number it is; None for what is no count."""
+    if units is None or (type(units) is int and abs(units) <= sys.float_info.max):
+        return units
+    with wall("workflows.units"):
+        number = float(units)  # of numpy, of `decimal`
+        if not math.isfinite(number):
+            raise ValueError("no finite number")
+        return number
+    return None
 
 
 def workflow_here() -> tuple[str | None, str | None, Run | None]:

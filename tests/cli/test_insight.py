@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from or_otel.account.offers import read_offers
 from or_otel.cli import main
 from or_otel.entries import to_line
+from or_otel.runs import RunSaying
+from or_otel.runs import to_line as run_line
 
 
 @pytest.fixture
@@ -141,6 +143,39 @@ def test_governance_lists_broken_rules_and_keeps_where_providers_sit(ask, fill, 
     assert [(row["rule"], row["calls"]) for row in found["violations"]["rows"]] == [("eu/headquarters", 1)]
     assert [row["cost_usd"] for row in found["byok_to_credits"]["rows"]] == ["4"]
     assert read_offers(tmp_path / "ledger").providers
+
+
+def test_workflows_tell_the_price_of_a_finished_task_with_what_was_judged_later(ask, fill, tmp_path):
+    at_s = time.time() - 60
+    fill("0.3", workflow="research", workflow_run_id="a")
+    fill("0.1", workflow="research", workflow_run_id="b")
+    ends = [
+        RunSaying(outcome_of=run, said_at_s=at_s + 5, started_at_s=at_s, workflow="research", outcome="ok", units=4)
+        for run in "ab"
+    ]
+    late = RunSaying(outcome_of="b", said_at_s=at_s + 9, outcome="error")
+    (tmp_path / "ledger" / "host-2-1.jsonl").write_bytes(b"".join(map(run_line, [*ends, late])))
+
+    (row,) = named(ask("--workflows", "--json"))["workflows"]["rows"]
+
+    assert (row["runs"], row["ok"], row["errors"]) == (2, 1, 1)
+    assert (row["cost_usd"], row["cost_per_ok_usd"], row["cost_per_unit_usd"]) == ("0.4", "0.4", "0.05")
+    assert "openai/gpt-5-mini 100%" in ask("--workflows").stdout
+
+
+def test_without_a_run_workflows_say_so(ask, fill):
+    fill("1")
+
+    assert "No run of a workflow" in ask("--workflows").stderr
+
+
+def test_calls_that_nothing_is_to_be_said_of_are_not_called_missing(ask, fill):
+    fill("1", served_provider="OpenAI")
+
+    answer = ask("--governance")
+
+    assert "Nothing stands out in 1 call.\nNo [[policies]] stand in or-otel.toml" in answer.stderr
+    assert "No call in this period" in ask("--governance", "--since", "0m").stderr
 
 
 def test_an_empty_ledger_says_what_to_run_next(ask, fill):

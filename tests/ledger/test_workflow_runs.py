@@ -166,3 +166,13 @@ def test_runs_of_erased_calls_do_not_stay_as_empty_ones(ask, call, tmp_path):
 
     with open_ledger(tmp_path / DATABASE) as ledger:
         assert [run.id for run in workflow_runs(ledger)] == ["a"]
+
+
+def test_a_workflow_s_sum_keeps_more_digits_than_the_usual_decimal_context(ask, call):
+    runs = ask(
+        [end("a", 1000.0), end("b", 1000.0), call("12345678901234567890", "a"), call("0.00000000000000000001", "b")]
+    )
+
+    (row,) = workflows(runs)
+
+    assert row.cost == Decimal("12345678901234567890.00000000000000000001")

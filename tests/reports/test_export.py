@@ -94,6 +94,22 @@ def test_without_a_time_among_the_dimensions_the_period_is_what_was_asked_for(at
     assert (row["ChargePeriodStart"], row["ListCost"]) == ("2026-11-20T12:00:00Z", "1")
 
 
+def test_sums_never_mix_months_for_each_is_an_invoice_of_its_own(attempt):
+    october_s = AT_S - 30 * 86_400
+    past = attempt("0.1", started_at_s=october_s, ended_at_s=october_s + 2)
+
+    _, found = summed(["model"], [attempt("0.2"), past], since_s=october_s - 60)
+
+    assert [(row["BillingPeriodStart"], row["BilledCost"]) for row in found] == [
+        ("2026-10-01T00:00:00Z", "0.1"),
+        ("2026-11-01T00:00:00Z", "0.2"),
+    ]
+    assert [(row["ChargePeriodStart"], row["ChargePeriodEnd"]) for row in found] == [
+        ("2026-10-22T11:59:00Z", "2026-11-01T00:00:00Z"),
+        ("2026-11-01T00:00:00Z", "2026-11-21T12:01:01Z"),
+    ]
+
+
 def test_unpriced_charges_of_a_sum_are_counted(attempt):
     _, (row,) = summed(["key"], [attempt("1"), attempt(None, unpriced="cancelled")])
 

@@ -57,3 +57,11 @@ def test_csv_defuses_formulas_and_leaves_negative_money_alone():
     )
 
     assert to_csv(table).splitlines()[1:] == ["'=HYPERLINK(1),-0.5", '"a,b",1']
+
+
+def test_what_a_server_calls_itself_does_not_steer_the_terminal():
+    table = Table(columns=(Column(name="model", title="model"),), rows=(("evil\x1b]52;c;AAAA\x07\x1b[2J\nmodel",),))
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    console.print(render(table))
+
+    assert console.file.getvalue().splitlines()[-2].strip() == "evil ]52;c;AAAA [2J model"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import gc
 import hashlib
@@ -528,3 +529,48 @@ def test_a_stream_that_is_no_form_tells_nothing_and_is_sent(module, fields):
         answer = client.post("https://openrouter.ai/api/v1/audio/transcriptions", content=Body())
 
     assert (answer.json(), calls[0].request.model) == ({"sent": "x"}, None)
+
+
+def _waiting(module):
+    """Give a coroutine that was run in a context of its own, up to where it waits for an answer."""
+
+    class Silent(module.AsyncBaseTransport):
+        async def handle_async_request(self, _):
+            await asyncio.Event().wait()
+
+    async def send():
+        with or_otel.operation():
+            await module.AsyncClient(transport=Silent()).post(
+                "https://openrouter.ai/api/v1/chat/completions", json=PROMPT
+            )
+
+    sending = send()
+    contextvars.copy_context().run(sending.send, None)
+    return sending
+
+
+async def test_a_coroutine_closed_from_another_context_closes_as_it_would_unwatched(module, calls, caplog):
+    sending = _waiting(module)
+
+    sending.close()
+
+    assert [record.outcome for record in calls] == ["cancelled"]
+    assert caplog.messages == []
+
+
+async def test_a_lost_task_waits_until_its_collection_is_over_to_end_its_call(module, calls):
+    lost = {"coroutine": _waiting(module)}
+    lost["itself"] = lost
+    during = []
+    gc.disable()
+    del lost
+    gc.callbacks.append(lambda phase, _: during.append(len(calls)) if phase == "stop" else None)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.pop()
+        gc.enable()
+    or_otel.flush()
+
+    assert during == [0]
+    assert [record.outcome for record in calls] == ["cancelled"]

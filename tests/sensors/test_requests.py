@@ -51,6 +51,15 @@ def _by_readinto(response):
     return b"".join(pieces)
 
 
+def _by_next(response):
+    return b"".join(iter(lambda: next(response.raw, b""), b""))
+
+
+def _within(response):
+    with response.raw as raw:
+        return raw.read()
+
+
 WAYS = {
     "content": lambda response: response.content,
     "text": lambda response: response.text,
@@ -66,6 +75,9 @@ WAYS = {
     "raw read1": lambda response: b"".join(iter(response.raw.read1, b"")),
     "raw lines": lambda response: list(response.raw),
     "raw readline": _by_readline,
+    "raw line after line": _by_next,
+    "raw lines at once": lambda response: response.raw.readlines(),
+    "raw as a context": _within,
     "raw data": lambda response: response.raw.data,
     "raw copied to a file": _copied,
     "raw into a buffer": _by_readinto,

@@ -1,4 +1,4 @@
-"""`or-otel report --waste`, `--governance`, `--what-if`: gathers what they are made of, and gives them."""
+"""`or-otel report --waste`, `--governance`, `--workflows`, `--what-if`: gathers what they tell, and gives it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from or_otel.account.market import read_models, store_models, told_at_s
 from or_otel.account.offers import Offers, read_offers, write_offers
 from or_otel.cli.digest import watched
 from or_otel.cli.options import account_client, console, fresh_ledger, now_s, print_json, say_empty, settings_from
+from or_otel.cli.tasks import sections_of_workflows
 from or_otel.config import Config
 from or_otel.ledger.queries import where_from
 from or_otel.reports import governance, waste
+from or_otel.reports.money import plural
 from or_otel.reports.sections import Frame, Part, Section, render_section, section_to_json
 from or_otel.reports.usage import Catalogue
 from or_otel.reports.whatif import Replacement, WhatIfError, replacement_from, whatifs
@@ -35,24 +37,25 @@ class Asked:
     """What was asked for.
 
     Attributes:
-        is_waste, is_governance: These sections.
+        is_waste, is_governance, is_workflows: These sections.
         what_if: Questions as typed.
         is_offline: Whether nobody is asked, and the kept lists stand.
     """
 
     is_waste: bool
     is_governance: bool
+    is_workflows: bool
     what_if: tuple[str, ...]
     is_offline: bool
 
     @property
     def is_wanted(self) -> bool:
         """Whether anything was."""
-        return self.is_waste or self.is_governance or bool(self.what_if)
+        return self.is_waste or self.is_governance or self.is_workflows or bool(self.what_if)
 
 
 def insight_options(function: F) -> F:
-    """Add `--waste`, `--governance`, `--what-if`, `--offline`."""
+    """Add `--waste`, `--governance`, `--workflows`, `--what-if`, `--offline`."""
     for option in (
         click.option("--offline", "is_offline", is_flag=True, help="Ask nobody: use the lists that were kept before."),
         click.option(
@@ -61,6 +64,9 @@ def insight_options(function: F) -> F:
             multiple=True,
             metavar="OLD=NEW[@PROVIDER]",
             help="What the calls of one model would have cost on another; OLD alone lists cheaper ones.",
+        ),
+        click.option(
+            "--workflows", "is_workflows", is_flag=True, help="Runs of workflows: outcome, cost of a finished task."
         ),
         click.option(
             "--governance", "is_governance", is_flag=True, help="Calls that broke a policy of or-otel.toml; who pays."
@@ -94,21 +100,36 @@ def give_insight(
             makers += governance.parts(config.policies)
             _refresh_providers(folder, config, moment_s, is_offline=asked.is_offline)
         found: list[Section] = []
+        seen = 0
         if makers:
             # Who paid before the period tells who stopped paying in it.
             first_s = None if asked.is_governance else since_s
             calls = watched(ledger, since_s=first_s, until_s=until_s, where=where_from(where))
             parts = [make(frame) for make in makers]
             for call in calls:
+                seen += since_s <= call.entries[-1].call_started_at_s
                 for part in parts:
                     part.add(call.entries)
             found += [section for part in parts for section in part.sections()]
+        if asked.is_workflows:
+            found += sections_of_workflows(ledger, since_s=since_s, until_s=until_s, where=where_from(where))
         if questions:
             found += _answers(questions, frame, ledger, config, folder, where, moment_s, is_offline=asked.is_offline)
         if not found and not is_json:
-            say_empty(folder, ledger)
+            _say_nothing(asked, seen, folder, ledger)
             return
     _give(found, since_s=since_s, until_s=until_s, is_json=is_json)
+
+
+def _say_nothing(asked: Asked, calls: int, folder: Path, ledger: sqlite3.Connection) -> None:
+    if not calls and not asked.is_workflows:
+        say_empty(folder, ledger)
+    if asked.is_workflows:
+        click.echo("No run of a workflow in this period: see or_otel.workflow in docs/attribution.md.", err=True)
+    if calls:
+        click.echo(f"Nothing stands out in {plural(calls, 'call')}.", err=True)
+    if calls and asked.is_governance:
+        click.echo("No [[policies]] stand in or-otel.toml, so no rule was judged: see docs/governance.md.", err=True)
 
 
 def _give(found: Sequence[Section], *, since_s: float, until_s: float, is_json: bool) -> None:

@@ -81,6 +81,7 @@ def report_command(
     or-otel report --by customer --csv > customers.csv
     or-otel report --html week.html --open
     or-otel report --waste
+    or-otel report --workflows --since month
     or-otel report --what-if anthropic/claude-sonnet-4.6=deepseek/deepseek-v3.2 --where feature=tests
     """  # noqa: D301 -- \b is click's sign to keep the lines
     check_formats(is_json=is_json, is_csv=is_csv)
@@ -88,7 +89,9 @@ def report_command(
     digest = Form(**form)
     if asked.is_wanted:
         if by is not None or is_csv or digest.is_wanted:
-            raise click.UsageError("--waste, --governance and --what-if go with --json, and with no other form")
+            raise click.UsageError(
+                "--waste, --governance, --workflows and --what-if go with --json, and with no other form"
+            )
         give_insight(asked, since=since, until=until, where=where, is_json=is_json, folder=folder)
         return
     if digest.is_wanted:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
 
 from or_otel.entries import Adding, Entry, Sums
 from or_otel.facts import EXACT, ZERO
@@ -172,7 +173,7 @@ def _workflow(name: str | None, runs: list[WorkflowRun]) -> Workflow:
         errors=outcomes.count("error"),
         cancelled=outcomes.count("cancelled"),
         units=sum(units) if units else None,
-        cost=sum(costs, ZERO) if costs else None,
+        cost=reduce(EXACT.add, costs) if costs else None,
         unpriced_calls=sum(run.sums.unpriced_calls for run in runs),
         models=_dearest_first(models),
     )

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from or_otel.budgets.spending import DAY_S
 from or_otel.facts import EXACT, ZERO
 from or_otel.reports.charges import TOKENS, Charge
 from or_otel.reports.money import exact
@@ -195,11 +194,11 @@ def dimension_of(name: str, *, has_tags: bool) -> Dimension:
 
 
 class Sums:
-    """Adds charges up by dimensions, and by invoice: sums of two issuers are never mixed.
+    """Adds charges up by dimensions, and by invoice: sums of two issuers or two months are never mixed.
 
     Args:
         by: Names of dimensions.
-        since_s, until_s: The period, where neither month nor day divides it.
+        since_s, until_s: The period; no row tells of more.
         has_tags: Whether charges carry tags.
     """
 
@@ -218,20 +217,21 @@ class Sums:
 
     def add(self, charge: Charge) -> None:
         """Add one charge."""
-        group = (charge.issuer, charge.seller, *(dimension(charge) for dimension in self._dimensions))
+        invoice = (charge.issuer, charge.seller, DIMENSIONS["month"](charge))
+        group = (*invoice, *(dimension(charge) for dimension in self._dimensions))
         self._groups.setdefault(group, _Sum()).add(charge)
 
     def rows(self) -> Iterator[Row]:
-        """Give one row for each group, in the order of the dimensions, then by issuer."""
-        for group in sorted(self._groups, key=lambda each: tuple(value or "" for value in (*each[2:], *each[:2]))):
-            issuer, seller, *values = group
+        """Give one row for each group, in the order of the dimensions, then by month and issuer."""
+        for group in sorted(self._groups, key=lambda each: tuple(value or "" for value in (*each[3:], *each[2::-1]))):
+            issuer, seller, month, *values = group
             told = dict(zip(self._by, values, strict=True))
             found = self._groups[group]
             tokens = [found.tokens[name] for name in TOKENS[:2] if name in found.tokens]
             yield _without_none(
                 {
                     **_money(found.cost, found.list_cost),
-                    **_times(*self._bounds(told)),
+                    **_times(*self._bounds(told.get("day"), month or "")),
                     "ProviderName": seller,
                     "InvoiceIssuerName": issuer,
                     "ServiceName": seller,
@@ -243,16 +243,12 @@ class Sums:
                 }
             )
 
-    def _bounds(self, told: Mapping[str, str | None]) -> tuple[float, float]:
+    def _bounds(self, day: str | None, month: str) -> tuple[float, float]:
         """Give the charge period: the day or month of the row, as far as it was asked for."""
         since_s, until_s = self._period_s
-        if told.get("day"):
-            begin = datetime.fromisoformat(f"{told['day']}T00:00:00+00:00")
-            return max(begin.timestamp(), since_s), min(begin.timestamp() + DAY_S, until_s)
-        if told.get("month"):
-            begin = datetime.fromisoformat(f"{told['month']}-01T00:00:00+00:00")
-            return max(begin.timestamp(), since_s), min(_next_month(begin).timestamp(), until_s)
-        return since_s, until_s
+        begin = datetime.fromisoformat(f"{day or f'{month}-01'}T00:00:00+00:00")
+        end = begin + timedelta(days=1) if day else _next_month(begin)
+        return max(begin.timestamp(), since_s), min(end.timestamp(), until_s)
 
 
 NOT_OF_SUMS = frozenset({"ChargeDescription", "PublisherName", "SkuId", "SubAccountId", "SubAccountName", "Tags"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -102,6 +103,10 @@ FORMULA_STARTS: Sequence[str] = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d",
 """The last four are the first four at full width, which some spreadsheets take for the same."""
 
 
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+"""Names come from servers and from whoever made the call: shown, they must not steer a terminal."""
+
+
 def _is_number(text: str) -> bool:
     return text.lstrip("-").replace(".", "", 1).isdigit()
 
@@ -113,7 +118,7 @@ def shown_cell(table: Table, number: int, place: int, row: Sequence[Value]) -> s
     if value is None:
         return UNKNOWN if kind == "usd" and not column.is_certain else NOT_TOLD
     if isinstance(value, str):
-        return value
+        return CONTROLS.sub(" ", value)
     if isinstance(value, Decimal) and kind == "usd":
         return usd(value, is_floor=is_floor)
     return WRITERS[kind](value)

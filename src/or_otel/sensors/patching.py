@@ -106,12 +106,17 @@ class sending:  # noqa: N801 -- reads as a verb: `with sending(exchange):`
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         del kind, trace
-        if error is not None and self._failed is not None:
+        if error is not None and is_collecting():  # a task that nobody held: locks may be held around us
+            self._exchange.abandoned(time.perf_counter())
+        elif error is not None and self._failed is not None:
             self._failed(error)
         elif error is not None:
             self._exchange.failed(error, time.perf_counter())
+        try:
+            is_observed.reset(self._observed)
+        except ValueError:  # a coroutine closed from another context, where nothing of ours is set
+            return
         self._exchange.leave(self._token)
-        is_observed.reset(self._observed)
 
 
 def is_collecting() -> bool:

@@ -108,6 +108,19 @@ class _Raw(Tee):
     def __iter__(self) -> Any:
         return type(self.__wrapped__).__iter__(self)  # reads through our `stream`
 
+    def __next__(self) -> Any:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+    def readlines(self, hint: int | None = -1) -> Any:
+        return list(self) if hint is None or hint <= 0 else self.__wrapped__.readlines(hint)
+
+    def __enter__(self) -> Any:
+        self.__wrapped__.__enter__()
+        return self
+
     @property
     def data(self) -> Any:
         return self.read(cache_content=True) if self.__wrapped__._body is None else self.__wrapped__.data  # noqa: SLF001
