@@ -282,3 +282,23 @@ def test_concurrent_attempts_of_one_operation_are_one_call(openrouter, watch):
     (record,) = kept.records
     assert [attempt.number for attempt in record.attempts] == [1, 2]
     assert record.cost.total == openrouter.book.total()
+
+
+@pytest.mark.parametrize("left_early", [0, 1])
+def test_a_call_keeps_what_only_one_of_its_attempts_told(left_early, openrouter, watch):
+    kept = Kept()
+    watch(kept)
+    openrouter.script(*(scenarios.stream(Answer(), middle=(Wait("all"),)) for _ in range(2)))
+    url = openrouter.base_url + "/chat/completions"
+
+    with httpx.Client(headers=HEADERS) as client, or_otel.operation(), contextlib.ExitStack() as stack:
+        responses = [stack.enter_context(client.stream("POST", url, json={**PROMPT, "stream": True})) for _ in range(2)]
+        responses.pop(left_early).close()
+        openrouter.release("all")
+        list(responses.pop().iter_lines())
+
+    (record,) = kept.records
+    read, left = record.attempts[1 - left_early], record.attempts[left_early]
+    assert (read.unpriced, left.usage, left.unpriced) == (None, None, "cancelled")
+    assert (record.usage, record.unpriced) == (read.usage, "cancelled")
+    assert (record.outcome, record.response_id, record.ended_at_s) == ("ok", read.response_id, read.ended_at_s)

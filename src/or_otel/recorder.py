@@ -297,13 +297,17 @@ class _Call:
         return record
 
     def _record(self, started: CallStarted) -> CallRecord:
-        attempts = tuple(exchange.attempt() for exchange in self.exchanges)
-        last = max(self.exchanges, key=lambda exchange: exchange.ended_at_s)
-        final = attempts[self.exchanges.index(last)]
+        exchanges = self.exchanges
+        attempts = tuple([exchange.attempt() for exchange in exchanges])
+        last = max(exchanges, key=_end_of) if len(exchanges) > 1 else exchanges[0]
+        final = attempts[exchanges.index(last)]
         answer = last.answer
-        first_content = [
-            exchange.first_content_at_s for exchange in self.exchanges if exchange.first_content_at_s is not None
-        ]
+        usage = first_content_at_s = unpriced = None
+        for exchange, attempt in zip(exchanges, attempts, strict=True):  # what the last one says that says it
+            usage = usage if attempt.usage is None else attempt.usage
+            unpriced = unpriced if attempt.unpriced is None else attempt.unpriced
+            if exchange.first_content_at_s is not None:
+                first_content_at_s = exchange.first_content_at_s
         span = next((emission for emission in self.emissions if emission.trace_id is not None), None)
         return CallRecord(
             started=started,
@@ -319,13 +323,13 @@ class _Call:
             finish_reasons=answer.finish_reasons,
             native_finish_reason=answer.native_finish_reason,
             service_tier=answer.service_tier,
-            usage=next((attempt.usage for attempt in reversed(attempts) if attempt.usage is not None), None),
-            cost=sum_costs(attempt.cost for attempt in attempts if attempt.cost is not None),
-            unpriced=next((attempt.unpriced for attempt in reversed(attempts) if attempt.unpriced is not None), None),
+            usage=usage,
+            cost=sum_costs([attempt.cost for attempt in attempts if attempt.cost is not None]),
+            unpriced=unpriced,
             route=self._route(last),
             tool_calls=answer.tool_calls,
             is_response_cache_hit=last.is_response_cache_hit,
-            time_to_first_chunk_s=first_content[-1] - self._began_at_s if first_content else None,
+            time_to_first_chunk_s=None if first_content_at_s is None else first_content_at_s - self._began_at_s,
             trace_id=span.trace_id if span else None,
             span_id=span.span_id if span else None,
             input_messages=last.input_messages,
@@ -339,9 +343,9 @@ class _Call:
             routes.route(exchange.facts, exchange.answer, is_openrouter=exchange.endpoint.is_openrouter)
             for exchange in self.exchanges
         ]
-        route = found[self.exchanges.index(last)]
         if len(found) == 1:
-            return route
+            return found[0]
+        route = found[self.exchanges.index(last)]
         counts = [each.attempt_count for each in found if each.attempt_count is not None]
         return replace(
             route,
@@ -617,6 +621,10 @@ def _recordable(value: object, rules: ContentRules) -> str | None:
     if rules.redact is not None:
         value = rules.redact(value)
     return json.dumps(value, ensure_ascii=False) if value else None
+
+
+def _end_of(exchange: _Exchange) -> float:
+    return exchange.ended_at_s
 
 
 def _new_id() -> str:

@@ -14,7 +14,7 @@ from or_otel import catalogue
 from or_otel.calls import Amendment
 from or_otel.emitters import sums
 from or_otel.emitters.metrics import Metrics
-from or_otel.facts import Cost, Failure, Request, ToolCalls, Usage
+from or_otel.facts import Cost, Failure, Request, Route, ToolCalls, Usage
 
 
 @pytest.fixture
@@ -177,6 +177,17 @@ def test_upstream_tries_name_their_own_provider(emitter, reader, record):
 
     found = by(reader, "openrouter.client.route_attempts", "openrouter.provider.name", "openrouter.attempt.status")
     assert found == {("OpenAI", "429"): 1, ("Azure", "200"): 1}
+
+
+def test_a_single_upstream_try_counts_although_openrouter_lists_only_several(emitter, reader, record):
+    once = Route(fallback="none", attempt_count=1)
+    refused = Failure(error_type="429", origin="upstream", status=429, provider="OpenAI")
+    publish(emitter, record(route=once))
+    publish(emitter, record(route=once, outcome="error", failure=refused, cost=None))
+    publish(emitter, record(route=Route(), provider=None))
+
+    found = by(reader, "openrouter.client.route_attempts", "openrouter.provider.name", "openrouter.attempt.status")
+    assert found == {("Azure", "200"): 1, ("OpenAI", "429"): 1}
 
 
 def test_a_running_call_is_active_until_it_ends(emitter, reader, record):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Literal
 
 from or_otel import semconv
 from or_otel.calls import Amendment, Attempt, CallRecord, CallStarted
-from or_otel.facts import EXACT, Cost, Failure, Request, RouteAttempt, Usage
+from or_otel.facts import EXACT, Cost, Failure, ProviderPreferences, Request, RouteAttempt, Usage
 from or_otel.runs import RunRecord, RunStarted
 
 Value = str | bool | int | float | Sequence[str]
@@ -23,28 +24,25 @@ CostPart = Literal["input", "output", "tools", "fee", "other"]
 
 MAX_INT = 2**63 - 1
 """The OTLP encoder rejects longer integers."""
+SERVED = 200
+"""What OpenRouter calls the status of the try that served."""
 
 
 def started_attributes(call: CallStarted) -> Attributes:
     """Give what is known before sending: samplers see this."""
     request = call.request
-    preferences = request.provider
+    endpoint = call.endpoint
     return _told(
         {
-            semconv.GEN_AI_OPERATION_NAME: call.endpoint.operation,
-            semconv.GEN_AI_PROVIDER_NAME: call.endpoint.provider,
+            semconv.GEN_AI_OPERATION_NAME: endpoint.operation,
+            semconv.GEN_AI_PROVIDER_NAME: endpoint.provider,
             semconv.GEN_AI_REQUEST_MODEL: request.model,
-            semconv.SERVER_ADDRESS: call.endpoint.host,
-            semconv.SERVER_PORT: call.endpoint.port,
-            semconv.OPENROUTER_API: call.endpoint.api,
+            semconv.SERVER_ADDRESS: endpoint.host,
+            semconv.SERVER_PORT: endpoint.port,
+            semconv.OPENROUTER_API: endpoint.api,
             **_sampling(request),
             semconv.OPENROUTER_REQUEST_MODELS: request.models or None,
-            semconv.OPENROUTER_REQUEST_PROVIDER_ORDER: preferences.order or None,
-            semconv.OPENROUTER_REQUEST_PROVIDER_ONLY: preferences.only or None,
-            semconv.OPENROUTER_REQUEST_PROVIDER_IGNORE: preferences.ignore or None,
-            semconv.OPENROUTER_REQUEST_PROVIDER_SORT: preferences.sort,
-            semconv.OPENROUTER_REQUEST_PROVIDER_DATA_COLLECTION: preferences.data_collection,
-            semconv.OPENROUTER_REQUEST_PROVIDER_ZDR: preferences.zdr,
+            **_preferences(request.provider),
             semconv.OPENROUTER_APP_NAME: request.app_name,
             semconv.OPENROUTER_APP_URL: request.app_url,
             semconv.OPENROUTER_KEY_ID: call.key_id,
@@ -202,10 +200,14 @@ def histogram_values(record: CallRecord) -> tuple[MetricValue, ...]:
 
 def tries_of(record: CallRecord) -> tuple[RouteAttempt, ...]:
     """Give the known upstream tries: OpenRouter lists several, and of a single one tells only that it was one."""
-    route = record.route
-    if not route.attempts and route.attempt_count == 1 and record.failure is None:
-        return (RouteAttempt(provider=record.provider, model=record.model, status=200),)
-    return route.attempts
+    route, failure = record.route, record.failure
+    if route.attempts or route.attempt_count != 1:
+        return route.attempts
+    if failure is None:
+        return (RouteAttempt(provider=record.provider, model=record.model, status=SERVED),)
+    if failure.origin == "upstream" and failure.status is not None:
+        return (RouteAttempt(provider=failure.provider or record.provider, model=record.model, status=failure.status),)
+    return ()
 
 
 def route_attempt_values(values: tuple[MetricValue, ...], attempt: RouteAttempt) -> tuple[MetricValue, ...]:
@@ -272,7 +274,27 @@ def _told(attributes: dict[str, Value | None]) -> Attributes:
     }
 
 
+_sampling_fields = attrgetter(
+    "is_stream",
+    "output_type",
+    "choice_count",
+    "seed",
+    "top_k",
+    "top_p",
+    "temperature",
+    "frequency_penalty",
+    "presence_penalty",
+    "max_tokens",
+    "reasoning_level",
+    "stop_sequences",
+)
+_NO_SAMPLING = _sampling_fields(Request())
+_NO_PREFERENCES = Request().provider
+
+
 def _sampling(request: Request) -> dict[str, Value | None]:
+    if _sampling_fields(request) == _NO_SAMPLING:  # most requests: one look instead of twelve
+        return {}
     return {
         semconv.GEN_AI_REQUEST_STREAM: request.is_stream or None,
         semconv.GEN_AI_OUTPUT_TYPE: request.output_type,
@@ -286,6 +308,19 @@ def _sampling(request: Request) -> dict[str, Value | None]:
         semconv.GEN_AI_REQUEST_MAX_TOKENS: request.max_tokens,
         semconv.GEN_AI_REQUEST_REASONING_LEVEL: request.reasoning_level,
         semconv.GEN_AI_REQUEST_STOP_SEQUENCES: request.stop_sequences or None,
+    }
+
+
+def _preferences(preferences: ProviderPreferences) -> dict[str, Value | None]:
+    if preferences is _NO_PREFERENCES:
+        return {}
+    return {
+        semconv.OPENROUTER_REQUEST_PROVIDER_ORDER: preferences.order or None,
+        semconv.OPENROUTER_REQUEST_PROVIDER_ONLY: preferences.only or None,
+        semconv.OPENROUTER_REQUEST_PROVIDER_IGNORE: preferences.ignore or None,
+        semconv.OPENROUTER_REQUEST_PROVIDER_SORT: preferences.sort,
+        semconv.OPENROUTER_REQUEST_PROVIDER_DATA_COLLECTION: preferences.data_collection,
+        semconv.OPENROUTER_REQUEST_PROVIDER_ZDR: preferences.zdr,
     }
 
 
@@ -338,7 +373,7 @@ def _route(record: CallRecord) -> dict[str, Value | None]:
         semconv.OPENROUTER_ROUTE_STRATEGY: route.strategy,
         semconv.OPENROUTER_ROUTE_REGION: route.region,
         semconv.OPENROUTER_ROUTE_ATTEMPT_COUNT: route.attempt_count,
-        semconv.OPENROUTER_ROUTE_PATH: tuple(map(_path_entry, route.attempts)) or None,
+        semconv.OPENROUTER_ROUTE_PATH: tuple(map(_path_entry, route.attempts)) if route.attempts else None,
     }
 
 

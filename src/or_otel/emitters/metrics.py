@@ -156,9 +156,7 @@ class Metrics(Emitter):
                 self._route_attempts.count((*its_values, None if attempt.status is None else str(attempt.status)))
             self._count_tool_calls(values, record)
             self._insight.add(values, record)
-        if not is_measured_outside:
-            self._measure_as_others_do(record, context)
-        self._measure(record, context)
+        self._measure(record, context, is_measured_outside=is_measured_outside)
 
     def _add_cost(self, values: Key, record: CallRecord, cost: Cost) -> None:
         route = record.route
@@ -176,18 +174,16 @@ class Metrics(Emitter):
             if count:
                 self._tool_calls.count((*values, outcome), count)
 
-    def _measure_as_others_do(self, record: CallRecord, context: Context | None) -> None:
+    def _measure(self, record: CallRecord, context: Context | None, *, is_measured_outside: bool) -> None:
         values = attributes.histogram_values(record)
         usage = record.usage
-        error_type = record.failure.error_type if record.failure else None
-        self._record(self._duration, record.duration_s, (*values, error_type), context)
-        if usage is not None:
-            self._record(self._token_usage, usage.input_tokens, (*values, "input"), context)
-            self._record(self._token_usage, usage.output_tokens, (*values, "output"), context)
-        self._record(self._first_chunk, record.time_to_first_chunk_s, values, context)
-
-    def _measure(self, record: CallRecord, context: Context | None) -> None:
-        values = attributes.histogram_values(record)
+        if not is_measured_outside:
+            error_type = record.failure.error_type if record.failure else None
+            self._record(self._duration, record.duration_s, (*values, error_type), context)
+            if usage is not None:
+                self._record(self._token_usage, usage.input_tokens, (*values, "input"), context)
+                self._record(self._token_usage, usage.output_tokens, (*values, "output"), context)
+            self._record(self._first_chunk, record.time_to_first_chunk_s, values, context)
         total = record.cost.total if record.cost else None
         self._record(self._call_cost, None if total is None else float(total), values, context)
         self._record(self._output_rate, record.output_rate, values, context)

@@ -17,6 +17,7 @@ MAX_TEXT = 512
 """Ids, names and words beyond it are not what they claim to be."""
 MAX_COUNT = 10**15
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
+ZERO = Decimal(0)
 MAX_USD = Decimal(10**9)
 MIN_EXPONENT = -60
 """A double's noise around zero still ends above it; a longer number is an attack on the sums."""
@@ -90,7 +91,7 @@ def usd_of(value: object) -> Decimal | None:
     if not isinstance(parts.exponent, int) or parts.exponent < MIN_EXPONENT or len(parts.digits) > MAX_DIGITS:
         return None
     # copy_abs (for -0.0), because abs() rounds to the digits of the context.
-    return amount.copy_abs() if Decimal(0) <= amount < MAX_USD else None
+    return amount.copy_abs() if ZERO <= amount < MAX_USD else None
 
 
 def flag_of(value: object) -> bool | None:
@@ -116,7 +117,7 @@ def texts_of(value: object) -> tuple[str, ...]:
 
 
 def _number_of(value: object) -> int | Decimal | None:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
         value = _exact(value.strip())

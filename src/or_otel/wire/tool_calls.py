@@ -15,6 +15,7 @@ from or_otel.wire.fields import count_of, items_of, object_of, text_of
 MAX_CALLS = 1024
 MAX_DEPTH = 512
 """Deeper arguments count as invalid; nobody's tools take them, and the stack stays small."""
+NO_CALLS = ToolCalls()
 
 _SPACE = " \t\n\r"
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
@@ -184,6 +185,8 @@ class ToolCallCounter:
 
     def count(self) -> ToolCalls:
         """Count the calls by what they are worth now."""
+        if not self._calls:
+            return NO_CALLS
         valid = invalid = unknown = 0
         for call in self._calls:
             if not call.check.is_valid:

@@ -9,7 +9,37 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from or_otel.facts import Cost, Usage
-from or_otel.wire.fields import count_of, flag_of, object_of, usd_of
+from or_otel.wire.fields import NO_OBJECT, count_of, flag_of, object_of, usd_of
+
+_DETAILS = (
+    (
+        ("prompt_tokens_details", "input_tokens_details", "input_token_details"),
+        (
+            ("cached_tokens", "cache_read_tokens"),
+            ("cache_write_tokens", "cache_write_tokens"),
+            ("text_tokens", "text_input_tokens"),
+            ("audio_tokens", "audio_input_tokens"),
+            ("image_tokens", "image_input_tokens"),
+        ),
+    ),
+    (
+        ("completion_tokens_details", "output_tokens_details"),
+        (
+            ("reasoning_tokens", "reasoning_tokens"),
+            ("text_tokens", "text_output_tokens"),
+            ("audio_tokens", "audio_output_tokens"),
+            ("image_tokens", "image_output_tokens"),
+        ),
+    ),
+    (
+        ("server_tool_use_details", "server_tool_use"),
+        (
+            ("tool_calls_executed", "server_tool_calls"),
+            ("web_search_requests", "web_searches"),
+        ),
+    ),
+)
+"""An object of details by each of its names, and what its members are to us; the first object that is there counts."""
 
 
 def usage_from(told: Mapping[str, object]) -> Usage:
@@ -18,24 +48,16 @@ def usage_from(told: Mapping[str, object]) -> Usage:
     Chat, completions and embeddings say `prompt` and `completion`; responses, images and
     transcription say `input` and `output` for the same.
     """
-    prompt = _part(told, "prompt_tokens_details", "input_tokens_details", "input_token_details")
-    completion = _part(told, "completion_tokens_details", "output_tokens_details")
-    tools = _part(told, "server_tool_use_details", "server_tool_use")
-    return Usage(
-        input_tokens=_count(told, "prompt_tokens", "input_tokens"),
-        output_tokens=_count(told, "completion_tokens", "output_tokens"),
-        cache_read_tokens=count_of(prompt.get("cached_tokens")),
-        cache_write_tokens=count_of(prompt.get("cache_write_tokens")),
-        reasoning_tokens=count_of(completion.get("reasoning_tokens")),
-        text_input_tokens=count_of(prompt.get("text_tokens")),
-        audio_input_tokens=count_of(prompt.get("audio_tokens")),
-        image_input_tokens=count_of(prompt.get("image_tokens")),
-        text_output_tokens=count_of(completion.get("text_tokens")),
-        audio_output_tokens=count_of(completion.get("audio_tokens")),
-        image_output_tokens=count_of(completion.get("image_tokens")),
-        server_tool_calls=count_of(tools.get("tool_calls_executed")),
-        web_searches=count_of(tools.get("web_search_requests")),
-    )
+    counts = {
+        "input_tokens": _count(told, "prompt_tokens", "input_tokens"),
+        "output_tokens": _count(told, "completion_tokens", "output_tokens"),
+    }
+    for names, fields in _DETAILS:
+        part = _part(told, names)
+        if part:  # most answers tell none of them
+            for name, field in fields:
+                counts[field] = count_of(part.get(name))
+    return Usage(**counts)
 
 
 def cost_from(told: Mapping[str, object], *, is_direct: bool) -> Cost | None:
@@ -67,8 +89,12 @@ def cost_from(told: Mapping[str, object], *, is_direct: bool) -> Cost | None:
     )
 
 
-def _part(told: Mapping[str, object], *names: str) -> Mapping[str, object]:
-    return next((part for name in names if (part := object_of(told.get(name)))), {})
+def _part(told: Mapping[str, object], names: tuple[str, ...]) -> Mapping[str, object]:
+    for name in names:
+        part = object_of(told.get(name))
+        if part:
+            return part
+    return NO_OBJECT
 
 
 def _count(told: Mapping[str, object], name: str, other: str) -> int | None:
