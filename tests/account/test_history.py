@@ -205,3 +205,22 @@ def test_a_failure_in_the_middle_keeps_nothing(ledger):
 
     assert _all(ledger) == ()
     assert not ledger.in_transaction
+
+
+def test_a_row_booked_elsewhere_later_does_not_count_twice_and_may_come_back(ledger):
+    moved = replace(ROW, endpoint_id="e2")
+    store_activity(ledger, [ROW], _s(TODAY, 2), covered=[DAY])
+
+    assert store_activity(ledger, [moved], _s(TODAY, 3), covered=[DAY]) == 2
+    assert _all(ledger) == (moved,)
+    assert store_activity(ledger, [moved], _s(TODAY, 4), covered=[DAY]) == 0
+    store_activity(ledger, [ROW], _s(TODAY, 5), covered=[DAY])
+    assert _all(ledger) == (ROW,)
+
+
+def test_an_answer_without_any_row_of_a_day_takes_nothing_away(ledger):
+    store_activity(ledger, [ROW], _s(TODAY, 2), covered=[DAY])
+
+    store_activity(ledger, [], _s(TODAY, 3), covered=[DAY])
+
+    assert _all(ledger) == (ROW,)

@@ -386,3 +386,39 @@ def test_an_invoice_that_cannot_be_compared_ends_with_2(ask, fill, bill, argumen
 
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert sentence in answer.stderr
+
+
+def test_keys_may_come_from_files(ask, fill, tmp_path):
+    fill()
+    files = {}
+    for name, key in (("OPENROUTER_API_KEY", OWN), ("OPENROUTER_MANAGEMENT_KEY", MANAGEMENT_KEY)):
+        (tmp_path / name).write_text(f"{key}\n")
+        files[f"{name}_FILE"] = str(tmp_path / name)
+
+    answer = ask(key=None, management=None, **files)
+
+    assert (answer.exit_code, answer.stderr) == (0, ask().stderr)
+    assert "tracked = billed, to the last digit: $" in answer.stdout
+
+
+@pytest.mark.parametrize("option", ["--day", "--since"])
+@pytest.mark.parametrize("day", ["0001-01-01", "0001-01-02", "1969-12-31"])
+def test_a_day_before_openrouter_is_refused_at_once(ask, fill, option, day):
+    fill()
+
+    answer = ask(option, day)
+
+    assert answer.exit_code == 2
+    assert f"{day}: there was no OpenRouter yet" in answer.stderr
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_an_invoice_of_days_that_cannot_be_is_refused(ask, fill, tmp_path, day):
+    fill()
+    bill = tmp_path / "bill.csv"
+    bill.write_text(f"day,model,usd\n{day},claude,1\n")
+
+    answer = ask("--invoice", str(bill), "--provider", "Anthropic", "--columns", "date=day,model=model,cost=usd")
+
+    assert answer.exit_code == 2
+    assert f"bill.csv: a line is of {day}" in answer.stderr

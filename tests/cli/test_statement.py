@@ -280,3 +280,31 @@ def test_a_file_without_companies_says_how_to_name_one(desk):
 
     assert answer.exit_code == 1
     assert 'name = "acme-*" company = "Acme"' in answer.stderr
+
+
+FINGERPRINT_ROW = f'[[keys]]\nfingerprint = "{fingerprint(DOCK)[:12]}"\ncompany = "Dock"\n'
+
+
+def test_a_row_of_a_fingerprint_is_met_where_a_held_key_proves_it(desk, november):
+    desk.past()
+    desk.config.write_text(FINGERPRINT_ROW)
+
+    shown = told(november("--json", api_key="sk-or-v1-demo-north-ferries"))
+    unproven = november("--json")
+
+    assert money(shown["total"]) == of_dock(desk)
+    assert (unproven.exit_code, "a fingerprint meets its key by a hash" in unproven.stderr) == (1, True)
+
+
+def test_every_command_meets_a_row_of_a_fingerprint(desk):
+    desk.past()
+    desk.config.write_text(
+        FINGERPRINT_ROW + '[[budgets]]\nname = "b"\nscope = "company"\nvalue = "Dock"\nlimit_usd = 9\n'
+    )
+    held = {"api_key": "sk-or-v1-demo-north-ferries"}
+
+    split = told(desk.run("account", "--by", "company", "--json", **held))["rows"]
+    (budget,) = told(desk.run("budget", "status", "--json", **held))["budgets"]
+
+    assert "Dock" in {row["company"] for row in split}
+    assert Decimal(budget["spent_usd"]) == sum(of_dock(desk, until_s=desk.now_s + DAY_S))

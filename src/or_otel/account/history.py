@@ -41,6 +41,8 @@ SETTLED_S = 3_600.0
 MONEY_OF_ROW = ("credits_usd", "byok_usd")
 MONEY_OF_KEY = ("limit_usd", "limit_remaining_usd")
 SPENDS = ("credits", "byok")
+GONE = "null"
+"""The line of a row that a later answer told no more: booked elsewhere, it must not count twice."""
 NOT_KEPT_OF_KEY = ("budgets", "free_requests_limit", "free_requests_used")
 """What only the asking key tells of itself, and what is worth nothing later."""
 
@@ -87,18 +89,28 @@ def store_activity(
         before = merged.get(identity)
         row = replace(row, workspace_id=None)  # noqa: PLW2901 -- the row as it is kept
         merged[identity] = row if before is None else _added(before, row)
-    days = {(day, hash_) for day, hash_, _, _ in merged} | {(day.isoformat(), key_hash or "") for day in covered}
+    told = {(day, hash_) for day, hash_, _, _ in merged}
+    asked = {(day.isoformat(), key_hash or "") for day in covered}
+    days = told | asked
     count = 0
     with _writing(connection):
         for identity, row in merged.items():
             revision, line, stored_at_s = _newest(connection, identity)
-            if stored_at_s > fetched_at_s or (line is not None and _row(line) == row):
+            if stored_at_s > fetched_at_s or (line not in {None, GONE} and _row(line or "") == row):
                 continue
             connection.execute(
                 "INSERT INTO activity VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*identity, revision + 1, fetched_at_s, _line(asdict(row))),
             )
             count += 1
+        # A day that came back without any row is left as it is: a server may forget what it once billed.
+        for identity in _stored(connection, told & asked) - set(merged):
+            revision, line, stored_at_s = _newest(connection, identity)
+            if stored_at_s < fetched_at_s and line != GONE:
+                connection.execute(
+                    "INSERT INTO activity VALUES (?, ?, ?, ?, ?, ?, ?)", (*identity, revision + 1, fetched_at_s, GONE)
+                )
+                count += 1
         connection.executemany(
             "INSERT INTO activity_days VALUES (?, ?, ?) "
             "ON CONFLICT DO UPDATE SET fetched_at_s = max(fetched_at_s, excluded.fetched_at_s)",
@@ -124,7 +136,7 @@ def read_activity(
         "GROUP BY day, permaslug, endpoint ORDER BY day, permaslug, endpoint",
         (since.isoformat(), until.isoformat(), key_hash or ""),
     )
-    return tuple(_row(line) for line, _ in found)
+    return tuple(_row(line) for line, _ in found if line != GONE)
 
 
 def missing_days(
@@ -177,6 +189,18 @@ def _writing(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _stored(connection: sqlite3.Connection, days: Iterable[tuple[str, str]]) -> set[tuple[str, str, str, str]]:
+    """Give the identities of all rows ever kept of some days."""
+    found: set[tuple[str, str, str, str]] = set()
+    for day in days:
+        found.update(
+            connection.execute(
+                "SELECT DISTINCT day, key_hash, permaslug, endpoint FROM activity WHERE day = ? AND key_hash = ?", day
+            )
+        )
+    return found
 
 
 def _newest(connection: sqlite3.Connection, identity: tuple[str, str, str, str]) -> tuple[int, str | None, float]:

@@ -21,6 +21,7 @@ from or_otel.cli.asking import (
     activity_of_keys,
     hidden_said,
     management_client,
+    owner_of,
     patiently,
     say_troubles,
     snapshot_of,
@@ -188,8 +189,9 @@ def _by_rows(client: AccountClient, config: Config, by: Sequence[str], between: 
 
 def labels_of(config: Config, keys: Sequence[AccountKey]) -> Mapping[str | None, Mapping[str, str]]:
     """Give whose each key is, by its hash; what no key explains is that of deleted ones."""
+    owner = owner_of(config, keys)
     found: dict[str | None, Mapping[str, str]] = {
-        key.hash: {**config.assign(key).labels, "key": key_name(key)} for key in keys if key.hash is not None
+        key.hash: {**owner(key).labels, "key": key_name(key)} for key in keys if key.hash is not None
     }
     return {**found, None: {**NO_ASSIGNMENT.labels, "key": GONE}}
 

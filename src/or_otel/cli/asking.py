@@ -25,7 +25,8 @@ from or_otel.account.poller import Poller, Snapshot
 from or_otel.account.schedule import Endpoint
 from or_otel.accounts import AccountKey, ActivityRow
 from or_otel.cli.options import KEY_PAGES, MANAGEMENT_KEY, console, keys_from, no_keys_said, now_s
-from or_otel.config.keys import FINGERPRINT_DIGITS
+from or_otel.config import Config
+from or_otel.config.keys import FINGERPRINT_DIGITS, Assignment
 
 T = TypeVar("T")
 
@@ -78,6 +79,11 @@ def management_client(client: AccountClient | None) -> AccountClient:
 def utc_day() -> date:
     """Give today."""
     return datetime.fromtimestamp(now_s(), UTC).date()
+
+
+def owner_of(config: Config, keys: Sequence[AccountKey]) -> Callable[[AccountKey], Assignment]:
+    """Give what assigns these keys; rows of fingerprints count as far as a key at hand proves which is which."""
+    return config.owner_of(keys, [key for key in keys_from(os.environ) if key is not None])
 
 
 def own_fingerprint() -> str | None:

@@ -21,6 +21,7 @@ import click
 from or_otel.account.client import AccountClient
 from or_otel.account.errors import NotFoundError, WrongKeyError
 from or_otel.cli.account_days import AccountDays, list_generations, read_days, span
+from or_otel.cli.options import API_KEY, MANAGEMENT_KEY, keys_from
 from or_otel.config import Config
 from or_otel.config.keys import FINGERPRINT_DIGITS, KeyMap
 from or_otel.ledger.amending import amend, unpriced
@@ -42,8 +43,9 @@ from or_otel.reports.reconciliation import (
     utc_day,
 )
 
-API_KEY, MANAGEMENT_KEY = "OPENROUTER_API_KEY", "OPENROUTER_MANAGEMENT_KEY"
 UNUSABLE = 2
+FIRST_DAY = date(2023, 1, 1)
+"""OpenRouter is younger; each day in between would be looked for."""
 MAX_LISTS = 50
 """Questions for lists of generations."""
 SAMPLES = 3
@@ -131,12 +133,14 @@ def with_account(
         raise click.UsageError(
             f"--day {last}: that day is not over yet; expected {utc_day(now_s) - ONE_DAY} or earlier"
         )
+    if first < FIRST_DAY:
+        raise click.UsageError(f"{first}: there was no OpenRouter yet; expected a day from {FIRST_DAY} on")
     if first > last:
         raise click.UsageError(f"--since {first}: no day since then is over yet; expected an earlier one")
     begun = ledger.execute("SELECT min(call_started_at_s) FROM attempts").fetchone()[0]
     if begun is None:
         raise UnusableError("the ledger is empty: there is nothing of ours to compare; or-otel run fills it")
-    api_key, management_key = os.environ.get(API_KEY), os.environ.get(MANAGEMENT_KEY)
+    api_key, management_key = keys_from(os.environ)
     if not api_key and not management_key:
         account = read_days(None, ledger, first - ONE_DAY, last + ONE_DAY, now_s)
         if not set(account.days) & set(span(first, last)):
@@ -230,7 +234,7 @@ def _is_whole(account: AccountDays, matched: Collection[str], days: Collection[d
 
 
 def _key_map(config: Config, account: AccountDays, fingerprints: Collection[str]) -> KeyMap:
-    held = [key for name in (API_KEY, MANAGEMENT_KEY) if (key := os.environ.get(name))]
+    held = [key for key in keys_from(os.environ) if key is not None]
     return config.match_keys(account.keys, sorted(fingerprints), held)
 
 
@@ -379,6 +383,9 @@ def with_invoice(
     if provider is None:
         raise click.UsageError("--invoice: say with --provider whose it is, as OpenRouter displays it: Anthropic")
     first, last = min(line.day for line in lines), max(line.day for line in lines)
+    if first < FIRST_DAY or last.year > utc_day(time.time()).year + 1:
+        strange = first if first < FIRST_DAY else last
+        raise UnusableError(f"{path.name}: a line is of {strange}; expected days from {FIRST_DAY} to today")
     kept = entries(ledger, since_s=begin_s(first - ONE_DAY), until_s=begin_s(last + 2 * ONE_DAY))
     found = compared_invoice(kept, lines, provider=provider, discounts=_discounts(config))
     if not found.calls:

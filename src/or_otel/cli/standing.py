@@ -11,7 +11,7 @@ from or_otel.account.poller import Snapshot
 from or_otel.account.schedule import Endpoint
 from or_otel.accounts import AccountKey
 from or_otel.budgets import Spending
-from or_otel.cli.asking import own_fingerprint
+from or_otel.cli.asking import own_fingerprint, owner_of
 from or_otel.cli.options import fresh_ledger
 from or_otel.config import Config
 from or_otel.ledger.queries import entries
@@ -52,11 +52,13 @@ def _of_account(config: Config, snapshot: Snapshot, ledger: sqlite3.Connection) 
     seen = snapshot.keys
     store_keys(ledger, seen.value, seen.at_s)
     here = {key.hash for key in seen.value}
+    known = read_keys(ledger)
+    owner = owner_of(config, tuple(each.key for each in known))
     return account_spendings(
         seen.value,
         at_s=seen.at_s,
-        labels_of=lambda key: config.assign(key).labels,
-        gone=[(each.key, each.last_seen_s) for each in read_keys(ledger) if each.key.hash not in here],
+        labels_of=lambda key: owner(key).labels,
+        gone=[(each.key, each.last_seen_s) for each in known if each.key.hash not in here],
     )
 
 

@@ -15,7 +15,7 @@ from rich.console import Group
 from or_otel.account.client import AccountClient
 from or_otel.account.history import missing_days, read_activity, read_keys
 from or_otel.accounts import AccountKey
-from or_otel.cli.asking import import_history, say_troubles, snapshot_of, utc_day
+from or_otel.cli.asking import import_history, owner_of, say_troubles, snapshot_of, utc_day
 from or_otel.cli.options import (
     account_client,
     account_options,
@@ -123,8 +123,9 @@ def _listed(
             click.echo(f"The account was not asked, {no_keys_said(is_management_needed=True)}.", err=True)
         return None
     known = [each.key for each in read_keys(ledger)]
+    owner = owner_of(config, tuple({key.hash: key for key in (*known, *snapshot.keys.value)}.values()))
     import_history(
-        client, ledger, snapshot.keys.value, known=known, is_wanted=lambda key: config.assign(key).company == company
+        client, ledger, snapshot.keys.value, known=known, is_wanted=lambda key: owner(key).company == company
     )
     return snapshot.keys.value
 
@@ -139,7 +140,8 @@ def _statement(
 ) -> Statement:
     until = min((since + timedelta(days=31)).replace(day=1), today)
     known = {each.key.hash: each.key for each in read_keys(ledger)}
-    owned = {key_hash: key for key_hash, key in known.items() if config.assign(key).company == company}
+    owner = owner_of(config, tuple(known.values()))
+    owned = {key_hash: key for key_hash, key in known.items() if owner(key).company == company}
     if not owned:
         raise _nobody(config, company, list(known.values()))
     here = None if listed is None else {key.hash for key in listed}
@@ -183,7 +185,10 @@ def _nobody(config: Config, company: str, keys: Sequence[AccountKey]) -> click.C
     if not keys:
         return click.ClickException("no key of the account was ever seen: run it once with a management key")
     if company in named:
-        return click.ClickException(f"company {company!r}: no key that was ever seen meets its rows of [[keys]]")
+        told = f"company {company!r}: no key that was ever seen meets its rows of [[keys]]"
+        if any(rule.fingerprint and not rule.hash for rule in config.keys if rule.assignment.company == company):
+            told += "; a fingerprint meets its key by a hash in the same row, or where a held key proves it"
+        return click.ClickException(told)
     if not named:
         return click.ClickException(
             f"company {company!r}: no row of [[keys]] in or-otel.toml names a company; "

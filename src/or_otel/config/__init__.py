@@ -9,7 +9,7 @@ side reads from variables alone is in `settings`. Every table and key: `docs/con
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -78,6 +78,17 @@ class Config:
     def assign(self, key: AccountKey | None, fingerprint: str | None = None) -> Assignment:
         """Give whom a key belongs to, by its row of the account, by its fingerprint, or both."""
         return assign(self.keys, key, fingerprint)
+
+    def owner_of(self, keys: Sequence[AccountKey], held_keys: Iterable[str] = ()) -> Callable[[AccountKey], Assignment]:
+        """Give what assigns these keys, by the rows of fingerprints too as far as it is proven which key is which.
+
+        Args:
+            keys: Every key that will be asked about.
+            held_keys: API keys that this process holds: they prove it.
+        """
+        marks = [rule.fingerprint for rule in self.keys if rule.fingerprint is not None]
+        key_map = self.match_keys(keys, marks, held_keys)
+        return lambda key: self.assign(key, key_map.fingerprint_of(key.hash))
 
     def match_keys(
         self, keys: Sequence[AccountKey], fingerprints: Iterable[str], held_keys: Iterable[str] = ()

@@ -189,7 +189,9 @@ class Exporter:
     def _matched(self, snapshot: Snapshot) -> KeyMap:
         """Find which fingerprint is which listed key."""
         calls = self._kept.calls
-        seen = {group.key_id for group in calls.totals() if group.key_id} if calls is not None else ()
+        seen = {group.key_id for group in calls.totals() if group.key_id} if calls is not None else set()
+        # A row of the file may know a client that the ledger here never saw.
+        seen |= {rule.fingerprint for rule in self._config.keys if rule.fingerprint is not None}
         listed = snapshot.keys.value if snapshot.keys is not None else ()
         return self._config.match_keys(listed, sorted(seen), self._held_keys)
 
