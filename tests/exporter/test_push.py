@@ -59,6 +59,17 @@ def test_a_lifetime_total_has_no_start_and_a_counter_has_one(push, sink):
     assert errors.data_points[0].start_time_unix_nano > 0
 
 
+def test_what_is_known_at_the_end_is_sent_before_it_ends(push, sink):
+    known = [()]
+    made = push(read=lambda: known[0], OTEL_METRIC_EXPORT_INTERVAL="3600000")
+    made.start()
+    known[0] = READINGS
+
+    made.stop()
+
+    assert set(sent(sink)[2]) == {reading.metric.name for reading in READINGS}
+
+
 def test_nothing_known_sends_nothing(push, sink):
     push(read=tuple)
 

@@ -18,7 +18,7 @@ from or_otel.account.history import read_keys
 from or_otel.account.market import read_models
 from or_otel.accounts import AccountKey
 from or_otel.budgets import Spending, spendings_of_key
-from or_otel.cli.options import console, fresh_ledger, print_json, say_empty
+from or_otel.cli.options import API_KEY, console, fresh_ledger, print_json, say_empty, secret_from
 from or_otel.config import Config, ConfigError, config_path, find_config, read_urls
 from or_otel.ledger.queries import Call as LedgerCall
 from or_otel.ledger.queries import entries, gathered, where_from
@@ -140,7 +140,7 @@ def watched(
 
 def held_keys() -> tuple[str, ...]:
     """Give the key of this environment: it helps to tell which fingerprint is which key of the account."""
-    key = os.environ.get("OPENROUTER_API_KEY", "").strip()
+    key = secret_from(os.environ, API_KEY)
     return (key,) if key else ()
 
 

@@ -279,6 +279,8 @@ def _serve(exporter: Exporter, config: Config, *, listen: tuple[str, int] | None
     ).start()
     stop.wait()
     page.stop()
+    if push is not None:
+        push.stop()
 
 
 def _is_push_configured(config: Config) -> bool:

@@ -35,6 +35,7 @@ SERVICE_NAME = "or-otel-exporter"
 INTERVAL_S = 30.0
 """The account is asked every minute: more often tells nothing new."""
 EXPORT_TIMEOUT_MS = 5_000
+LAST_SEND_S = 1.0
 
 
 class Push:
@@ -58,14 +59,16 @@ class Push:
         self._scope = InstrumentationScope(SCOPE, version)
         self._started_ns = time.time_ns()
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="or-otel-push", daemon=True)
 
     def start(self) -> None:
         """Begin to send."""
-        threading.Thread(target=self._run, name="or-otel-push", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """Send no more."""
+        """Send once more, and no more; waits a second for it, the end of the process being waited for as well."""
         self._stop.set()
+        self._thread.join(LAST_SEND_S)
 
     def send(self) -> None:
         """Send once."""
@@ -80,6 +83,7 @@ class Push:
     def _run(self) -> None:
         while not self._stop.wait(self._interval_s):
             self.send()
+        self.send()
 
 
 def _interval_s(environ: Mapping[str, str]) -> float:
