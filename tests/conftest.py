@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import signal
 import threading
 from collections import defaultdict
 from decimal import Decimal
@@ -29,6 +30,10 @@ try:
     from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 except ImportError:  # its name before SDK 1.39
     from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemoryLogRecordExporter
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Begun in the background (nohup, `&` in a script): what tests start would inherit it and never hear Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REQUESTS = {
     "/v1/traces": ExportTraceServiceRequest,
