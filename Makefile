@@ -31,7 +31,7 @@ demo: $(VENV)/installed ## Show the main job: real client calls become spans, me
 
 .PHONY: test
 test: $(VENV)/installed .envs/openai2/installed .envs/clients-a/installed .envs/clients-b/installed .envs/coexistence/installed .envs/distro/installed ## Run all tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 	@.envs/openai2/bin/python -m pytest -n 2 tests/sensors
 	@.envs/clients-a/bin/python -m pytest -n 2 tests/clients
 	@.envs/clients-b/bin/python -m pytest -n 2 tests/clients
@@ -61,6 +61,16 @@ bench: $(VENV)/installed ## Print what watching costs, as ratios to a hand-writt
 generate: $(VENV)/installed ## Write the generated documents again
 	@$(BIN)/python -c 'from or_otel import catalogue; print(catalogue.markdown(), end="")' > docs/metrics.md
 	@$(BIN)/python -m or_otel.dashboards dashboards
+
+.PHONY: dashboards-test
+dashboards-test: stack $(VENV)/installed ## Ask every query of every board of a real Prometheus
+	@$(BIN)/python -m pytest tests/dashboards
+
+# Chromium is not installed by this; name one in CHROMIUM if it stands elsewhere.
+.PHONY: pictures
+pictures: stack $(VENV)/installed ## Draw the boards into docs/images (needs Node and Chromium)
+	@cd tools/render && npm install --ignore-scripts --no-audit --no-fund && npm run build
+	@$(BIN)/python tools/render/pictures.py docs/images
 
 .PHONY: stack
 stack: ## Build the collector, Prometheus and Alertmanager into .stack (needs Go)

@@ -55,6 +55,8 @@ COUNTERS = {
 ALWAYS = {"job", "instance", "__name__", "otel_metric_overflow", SOURCE, LE, *PROCESS_LABELS}
 TAGS = {tag(name) for name in ("team", "feature", "customer", "company")}
 LABELS = set().union(*OWN_NAMES.values(), *FOREIGN_NAMES.values()) | ALWAYS | TAGS
+MADE = {"who", "about"}
+"""Labels that queries make."""
 SUMMING = {"rate", "increase", "resets", "count", "group", "changes", "last_over_time", "min_over_time", "timestamp"}
 """What a raw counter may stand in; `last_over_time` and `min_over_time` as parts of exact increases and counts."""
 
@@ -155,7 +157,7 @@ def test_every_label_asked_for_is_one_the_series_carries():
                 for matcher in selector.matchers.matchers
                 if matcher.name not in carried and matcher.name != "rule_group"
             }
-        wrong |= {("by", name) for name in grouped_labels(tree) if name not in LABELS}
+        wrong |= {("by", name) for name in grouped_labels(tree) if name not in LABELS | MADE}
 
     assert wrong == set()
 
@@ -255,7 +257,8 @@ def test_variables_are_chained_and_all_means_all(uid):
         series, name = re.fullmatch(r"label_values\((.*), (\w+)\)", query).groups()
         (selector,) = [each for each, _ in walk(promql_parser.parse(filled(series)))]
         assert name == VARIABLES[variable["name"]].label
-        narrowed = {matcher.name for matcher in selector.matchers.matchers}
+        own = {matcher.split("=")[0] for matcher in VARIABLES[variable["name"]].among}
+        narrowed = {matcher.name for matcher in selector.matchers.matchers} - own
         assert set(earlier) & OWN_NAMES[selector.name] <= narrowed <= set(earlier)
         if VARIABLES[variable["name"]].is_multi:
             assert (variable["multi"], variable["includeAll"], variable["allValue"]) == (True, True, ".*")
@@ -284,7 +287,8 @@ def test_a_panel_explains_itself(uid):
                 assert target["legendFormat"], panel["title"]
         if panel["type"] == "timeseries" and panel["title"] != "Credits":
             assert defaults["min"] == 0, panel["title"]
-        if defaults["unit"] == "currencyUSD":
+        # An axis chooses its own decimals: ticks that all say $0.00 tell nothing.
+        if panel["type"] != "timeseries" and defaults["unit"] in {"currencyUSD", "currency:financial:$"}:
             assert defaults["decimals"] >= 2, panel["title"]
 
 
@@ -302,6 +306,25 @@ def test_panels_stand_side_by_side_and_never_on_one_another():
             assert at["x"] + at["w"] <= 24
             assert not cells & taken, (board["uid"], panel["title"])
             taken |= cells
+
+
+def test_panels_beside_one_another_are_equally_high():
+    for board in JSON.values():
+        lines = {}
+        for panel in panels(board):
+            lines.setdefault(panel["gridPos"]["y"], set()).add(panel["gridPos"]["h"])
+        assert {y: heights for y, heights in lines.items() if len(heights) > 1} == {}
+
+
+def test_no_row_of_a_table_lacks_a_label_and_joins_them_all():
+    for board in JSON.values():
+        for panel in panels(board):
+            if panel["type"] == "table":
+                (named,) = [step for step in panel["transformations"] if step["id"] == "organize"]
+                labels = [name for name in named["options"]["renameByName"] if not name.startswith("Value")]
+                for target in panel["targets"]:
+                    for label in labels:
+                        assert f'"{label}", "not said", "{label}", ""' in target["expr"], panel["title"]
 
 
 def test_only_parts_of_a_whole_are_stacked():

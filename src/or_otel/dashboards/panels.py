@@ -22,13 +22,28 @@ from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models import prometheus as queries
 from grafana_foundation_sdk.models import units
 
+from or_otel.dashboards.promql import said
+
 USD = units.Dollars
 SHARE = units.PercentUnit
 SECONDS = units.Seconds
 PER_SECOND = units.RequestsPerSecond
 COUNT = units.Short
+WHOLE_COUNT = "locale"
 TIME = units.DateTimeFromNow
-FACTOR = "suffix: times"
+FACTOR = "suffix:x"
+WHOLE_USD = "currency:financial:$"
+"""Dollars and cents that are never shortened to thousands: for figures; axes take `USD`."""
+NO_FIGURE = "-"
+"""Stands in a cell for what cannot be reckoned."""
+LEAST_TOPS = {USD: 0.01, SHARE: 0.05, PER_SECOND: 0.01, SECONDS: 0.1, COUNT: 1.0}
+"""How far an axis reaches at least: Grafana would draw one of a hundred for nothing but zeros."""
+FIGURE_WIDTH, BAR_WIDTH, TIME_WIDTH, LEAST_NAME_WIDTH = 80, 120, 115, 90
+"""Of a table's columns, in pixels."""
+LETTER_WIDTH, MARGIN = 7, 22
+"""Of their heads."""
+BARS = 100
+"""Of a graph of parts: more would be thinner than what is between them."""
 
 DATASOURCE = shapes.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDE = 12
@@ -74,7 +89,7 @@ class Column:
 
     Attributes:
         title: Its head.
-        expr: PromQL, instant, one value a row.
+        expr: PromQL, instant, one value a row; "" where another step makes the column.
         unit: Grafana's.
         decimals: How many; None lets Grafana choose.
         steps: Thresholds that colour it.
@@ -171,7 +186,7 @@ def stat(  # noqa: PLR0913 -- keyword-only choices of a panel
 ) -> Panel:
     """One figure: of now, of the range shown, or with `is_trend` of each moment with its line."""
     panel = stats.Panel().with_target(_target(Query(expr=expr), 0, is_instant=not is_trend))
-    panel = _dressed(panel, title=title, says=says, unit=unit, empty=empty, size=(width, 4)).thresholds(
+    panel = _dressed(panel, title=title, says=says, unit=_figure(unit), empty=empty, size=(width, 4)).thresholds(
         _thresholds(steps)
     )
     panel = panel.graph_mode(shapes.BigValueGraphMode.AREA if is_trend else shapes.BigValueGraphMode.NONE)
@@ -182,6 +197,10 @@ def stat(  # noqa: PLR0913 -- keyword-only choices of a panel
         panel = panel.decimals(decimals)
     linked: Panel = _linked(panel, links)
     return linked
+
+
+def _figure(unit: str) -> str:
+    return WHOLE_USD if unit == USD else unit
 
 
 def graph(  # noqa: PLR0913 -- keyword-only choices of a panel
@@ -216,11 +235,13 @@ def graph(  # noqa: PLR0913 -- keyword-only choices of a panel
     ).tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING))
     if is_stacked:
         panel = panel.draw_style(shapes.GraphDrawStyle.BARS).fill_opacity(70).line_width(0)
-        panel = panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL))
+        panel = panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL)).max_data_points(BARS)
     else:
         panel = panel.fill_opacity(8).show_points(shapes.VisibilityMode.AUTO).span_nulls(600000)
     if least is not None:
         panel = panel.min(least)
+        if unit in LEAST_TOPS:
+            panel = panel.axis_soft_max(LEAST_TOPS[unit])
     if decimals is not None:
         panel = panel.decimals(decimals)
     if steps:
@@ -241,7 +262,6 @@ def money_graph(title: str, says: str, expr: str, legend: str, *, links: Sequenc
         says,
         Query(expr=expr, legend=legend),
         unit=USD,
-        decimals=2,
         is_stacked=True,
         width=width,
         links=links,
@@ -302,7 +322,9 @@ def table(  # noqa: PLR0913 -- keyword-only choices of a panel
     width: int = 12,
     height: int = 9,
     transformations: Sequence[models.DataTransformerConfig] = (),
+    added: Sequence[Column] = (),
     hidden: Sequence[str] = (),
+    by_key: bool = False,
 ) -> Panel:
     """Rows by label, one column for each query, dearest or largest first; its rows lead on.
 
@@ -316,11 +338,15 @@ def table(  # noqa: PLR0913 -- keyword-only choices of a panel
         width: Of 24.
         height: In grid rows.
         transformations: More steps after the columns are joined.
+        added: Columns that these steps make.
         hidden: Labels that queries carry and nobody reads.
+        by_key: Whether the first key sorts, upwards, and not the first figure.
     """
     panel = tables.Panel()
     for place, column in enumerate(columns):
-        panel = panel.with_target(_target(Query(expr=column.expr), place, is_instant=True, is_table=True))
+        # A row without one of the labels would be merged into all that have it.
+        expr = said(column.expr, *(label for label, _ in keys))
+        panel = panel.with_target(_target(Query(expr=expr), place, is_instant=True, is_table=True))
     panel = _dressed(panel, title=title, says=says, unit=COUNT, empty=empty, size=(width, height))
     named = {
         "Value": columns[0].title,
@@ -339,21 +365,39 @@ def table(  # noqa: PLR0913 -- keyword-only choices of a panel
         ),
         *transformations,
         models.DataTransformerConfig(
-            id_val="sortBy", options={"fields": {}, "sort": [{"field": columns[0].title, "desc": True}]}
+            id_val="sortBy",
+            options={
+                "fields": {},
+                "sort": [{"field": keys[0][1]} if by_key else {"field": columns[0].title, "desc": True}],
+            },
         ),
     ]
     panel = panel.transformations(steps).filterable(True)
-    for column in columns:
+    for column in (*columns, *added):
         panel = panel.override_by_name(column.title, _cell(column))
-    if links:
-        ways = [{"title": link.title, "url": link.url("${__value.raw}")} for link in links]
-        panel = panel.override_by_name(keys[0][1], [models.DynamicConfigValue(id_val="links", value=ways)])
+    ways = [{"title": link.title, "url": link.url("${__value.raw}")} for link in links]
+    for place, (_, head) in enumerate(keys):
+        settings = [models.DynamicConfigValue(id_val="custom.minWidth", value=LEAST_NAME_WIDTH)]
+        if ways and place == 0:
+            settings.append(models.DynamicConfigValue(id_val="links", value=ways))
+        panel = panel.override_by_name(head, settings)
     done: Panel = panel
     return done
 
 
+def _width(column: Column) -> int:
+    least = BAR_WIDTH if column.is_bar else TIME_WIDTH if column.unit == TIME else FIGURE_WIDTH
+    return max(least, LETTER_WIDTH * len(column.title) + MARGIN)
+
+
 def _cell(column: Column) -> list[models.DynamicConfigValue]:
-    settings = [models.DynamicConfigValue(id_val="unit", value=column.unit)]
+    # A count is told to the last one. Names of rows share what the figures leave.
+    unit = WHOLE_COUNT if column.unit == COUNT and column.decimals == 0 else _figure(column.unit)
+    settings = [
+        models.DynamicConfigValue(id_val="unit", value=unit),
+        models.DynamicConfigValue(id_val="noValue", value=NO_FIGURE),
+        models.DynamicConfigValue(id_val="custom.width", value=_width(column)),
+    ]
     if column.decimals is not None:
         settings.append(models.DynamicConfigValue(id_val="decimals", value=column.decimals))
     if column.steps:
@@ -366,6 +410,7 @@ def _cell(column: Column) -> list[models.DynamicConfigValue]:
         settings += [
             models.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "gauge", "mode": "basic"}),
             models.DynamicConfigValue(id_val="min", value=0),
+            models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "blue"}),
         ]
     return settings
 

@@ -34,6 +34,8 @@ PROCESS_LABELS = (
 )
 """Labels that tell one process or release from another; recorded series leave them out."""
 
+UNSAID = "not said"
+"""Stands for a label that series lack."""
 LOOKBACK = "1d"
 """How long a process may be silent and still go on where it was; longer, and its whole counter counts again."""
 
@@ -84,6 +86,13 @@ def of(row: Metric, part: Literal["", "_bucket", "_sum", "_count"] = "") -> Seri
 def by(*labels: str) -> str:
     """Write the grouping of an aggregation; nothing for one group."""
     return f"by ({', '.join(labels)}) " if labels else ""
+
+
+def said(expression: str, *labels: str) -> str:
+    """Name what lacks labels that a graph or table tells apart: a legend would call it `Value`."""
+    for label in labels:
+        expression = f'label_replace({expression}, "{label}", "{UNSAID}", "{label}", "")'
+    return expression
 
 
 def exact_increase(selected: str, window: str) -> str:

@@ -106,7 +106,7 @@ def _variables(board: Board) -> Iterable[Any]:
     names = board.scope.names
     for place, name in enumerate(names):
         variable = VARIABLES[name]
-        offered = Scope(names=names[:place]).pick(variable.series)
+        offered = Scope(names=names[:place]).pick(variable.series, *variable.among)
         query = f"label_values({offered}, {variable.label})"
         made = (
             dashboard.QueryVariable(name)
@@ -158,19 +158,30 @@ def _laid_out(board: Board) -> list[dict[str, Any]]:
         head = _row(board, row, top)
         placed.append(head)
         top += 1
-        left, height = 0, 0
         inside: list[dict[str, Any]] = head["panels"] if row.is_collapsed else placed
+        line: list[dict[str, Any]] = []
+        end = top
         for each in row.panels:
             panel = _panel(board, row, each)
-            position = panel["gridPos"]
-            if left + position["w"] > COLUMNS:
-                left, top, height = 0, top + height, 0
-            position["x"], position["y"] = left, top
-            left, height = left + position["w"], max(height, position["h"])
+            if sum(other["gridPos"]["w"] for other in line) + panel["gridPos"]["w"] > COLUMNS:
+                end += _set_line(line, end)
+                line = []
+            line.append(panel)
             inside.append(panel)
+        end += _set_line(line, end)
         # Grafana moves what follows when it opens a closed row.
-        top += 0 if row.is_collapsed else height
+        top = top if row.is_collapsed else end
     return placed
+
+
+def _set_line(line: list[dict[str, Any]], top: int) -> int:
+    """Place panels side by side, all as high as the highest, and give that height."""
+    height = max(panel["gridPos"]["h"] for panel in line)
+    left = 0
+    for panel in line:
+        panel["gridPos"].update(x=left, y=top, h=height)
+        left += panel["gridPos"]["w"]
+    return int(height)
 
 
 def _row(board: Board, row: Row, top: int) -> dict[str, Any]:

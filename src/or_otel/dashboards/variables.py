@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from or_otel import catalogue
 from or_otel.dashboards import labels, rules
-from or_otel.dashboards.promql import JOB, Series, by, of, tag
+from or_otel.dashboards.promql import JOB, Series, by, of, said, tag
 
 RANGE = "$__range"
 RATE = "$__rate_interval"
@@ -30,21 +30,25 @@ class Variable:
         label: The label that it narrows.
         series: Whose label values are offered.
         is_multi: Whether several may be chosen, and all.
+        among: Matchers of what is offered.
     """
 
     title: str
     label: str
     series: Series
     is_multi: bool = True
+    among: tuple[str, ...] = ()
 
 
 _CALLS = of(catalogue.CALLS)
+SUCCEEDED = f'{labels.OUTCOME}="ok"'
+"""A model that never answered is nothing to compare with."""
 _KEYS = of(catalogue.KEY_USAGE_LIFETIME)
 VARIABLES: Mapping[str, Variable] = {
     "environment": Variable(title="Environment", label=labels.ENVIRONMENT, series=_CALLS),
     "service": Variable(title="Service", label=JOB, series=_CALLS),
     "model": Variable(title="Model", label=labels.MODEL, series=_CALLS),
-    "other": Variable(title="Compare with", label=labels.MODEL, series=_CALLS, is_multi=False),
+    "other": Variable(title="Compare with", label=labels.MODEL, series=_CALLS, is_multi=False, among=(SUCCEEDED,)),
     "provider": Variable(title="Provider", label=labels.PROVIDER, series=_CALLS),
     "team": Variable(title="Team", label=labels.TEAM, series=_CALLS),
     "feature": Variable(title="Feature", label=labels.FEATURE, series=_CALLS),
@@ -111,24 +115,30 @@ class Scope:
 
     def each(self, series: Series, *more: str, group: tuple[str, ...] = ()) -> str:
         """Give what a recorded counter grew in each step of a graph: the steps add up to the total."""
-        return f"sum {by(*group)}(sum_over_time({self.pick(series, *more)}[{STEP}:{TILE}]))"
+        return said(f"sum {by(*group)}(sum_over_time({self.pick(series, *more)}[{STEP}:{TILE}]))", *group)
 
     def per_second(self, series: Series, *more: str, group: tuple[str, ...] = ()) -> str:
         """Give a recorded counter's growth a second."""
-        return f"sum {by(*group)}({self.pick(series, *more)}) / 300"
+        return said(f"sum {by(*group)}({self.pick(series, *more)}) / 300", *group)
 
     def quantile(
         self, share: float, row: catalogue.Metric, *more: str, group: tuple[str, ...] = (), window: str = RATE
     ) -> str:
         """Give a quantile of a histogram, from summed buckets."""
         buckets = self.pick(of(row, "_bucket"), *more)
-        return f"histogram_quantile({share}, sum {by('le', *group)}(rate({buckets}[{window}])))"
+        # Where nothing was counted a quantile is no number; the comparison leaves it out.
+        return f"histogram_quantile({share}, sum {by('le', *group)}(rate({buckets}[{window}]))) >= 0"
 
     def mean(self, row: catalogue.Metric, *more: str, group: tuple[str, ...] = (), window: str = RATE) -> str:
         """Give the mean of a histogram: the sums divided, never a mean of means."""
         total, count = (self.pick(of(row, part), *more) for part in ("_sum", "_count"))
         grouping = by(*group)
         return f"sum {grouping}(rate({total}[{window}])) / (sum {grouping}(rate({count}[{window}])) > 0)"
+
+    def buckets(self, row: catalogue.Metric) -> str:
+        """Give how a histogram's buckets grew; a boundary of 1 is `1` when pushed and `1.0` when scraped."""
+        grown = f"increase({self.pick(of(row, '_bucket'))}[{RATE}])"
+        return f'sum by (le) (label_replace({grown}, "le", "$1", "le", "(.+)\\\\.0"))'
 
     def count(self, row: catalogue.Metric, *more: str, group: tuple[str, ...] = (), window: str = RATE) -> str:
         """Give how many a histogram counted."""

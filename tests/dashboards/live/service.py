@@ -1,9 +1,10 @@
 """A watched program that lives in simulated time, and the parent's hold on it.
 
-The child reads orders from standard input, one JSON object a line: `{"at_s": …, "scenes": …}` plays so many scenes a
-minute before that time and then exports everything as of that time. A `push` service exports by OTLP straight to
-Prometheus, a `scrape` service as its page would have been kept, a `job` service is a new process at each order.
-Answered with one line when it is there.
+The child reads orders from standard input, one JSON object a line: `{"at_s": …, "scenes": …, "more": […]}` plays scenes
+before that time and then exports everything as of that time. A `push` service exports by OTLP straight to
+Prometheus, a `scrape` service as its page would have been kept, a `job` service is a new process at each order. A
+`collector` service lives now, and sends spans and metrics to the collector. Answered, when it is there, with what its
+own records counted: a JSON object a line.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 REAL = time.perf_counter
@@ -24,26 +26,29 @@ class Clock:
     """Simulated time, put in the place of the process' own before anybody takes that."""
 
     def __init__(self):
-        self.at_s = time.time()
+        self._begun_s, self._begin_s, self._end_s = REAL(), time.time(), float("inf")
 
     def install(self):
-        time.time = lambda: self.at_s
-        time.time_ns = lambda: round(self.at_s * 1000) * 1_000_000
+        time.time = self.now_s
+        time.time_ns = lambda: round(self.now_s() * 1000) * 1_000_000
         time.perf_counter = lambda: REAL() * SPEED
+
+    def now_s(self):
+        """Give Unix time."""
+        return min(self._begin_s + (REAL() - self._begun_s) * SPEED, self._end_s)
+
+    def run(self, begin_s, end_s):
+        """Go on from a time, and stop at another."""
+        self._begun_s, self._begin_s, self._end_s = REAL(), begin_s, end_s
 
 
 class Service:
     """The parent's hold: orders out, answers in."""
 
-    def __init__(self, name: str, lane: str, *, base_url: str, prometheus_url: str, config: Path, environment: str):
+    def __init__(self, name: str, lane: str, *, base_url: str, url: str, config: Path, ledger: Path):
         self.name = name
-        chosen = {
-            "name": name,
-            "lane": lane,
-            "base_url": base_url,
-            "prometheus_url": prometheus_url,
-            "environment": environment,
-        }
+        # `url`: of Prometheus; of the collector's OTLP receiver where that is the lane.
+        chosen = {"name": name, "lane": lane, "base_url": base_url, "url": url, "ledger": str(ledger)}
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
         here = Path(__file__).resolve().parent
         self._process = subprocess.Popen(
@@ -54,19 +59,21 @@ class Service:
             text=True,
         )
 
-    def order(self, at_s: float, scenes: int) -> None:
-        """Tell it to live on until a time; do not wait."""
-        self._process.stdin.write(json.dumps({"at_s": at_s, "scenes": scenes}) + "\n")
+    def order(self, at_s: float, scenes: int, *more: str) -> None:
+        """Tell it to live on until a time, with so many scenes that chance chooses and more by name; do not wait."""
+        self._process.stdin.write(json.dumps({"at_s": at_s, "scenes": scenes, "more": more}) + "\n")
         self._process.stdin.flush()
 
-    def done(self) -> None:
+    def done(self) -> Mapping[str, int]:
         """Wait for its answer.
 
         Raises:
             RuntimeError: It has ended; its own words stand on standard error.
         """
-        if not self._process.stdout.readline():
+        answer = self._process.stdout.readline()
+        if not answer:
             raise RuntimeError(f"the service {self.name} ended with {self._process.wait()}")
+        return json.loads(answer)
 
     def stop(self) -> None:
         """End it."""
@@ -81,79 +88,11 @@ class Service:
 def main(chosen):
     """Live."""
     clock = Clock()
-    clock.install()
+    if chosen["lane"] != "collector":
+        clock.install()
+    from live.program import Program  # noqa: PLC0415 -- what it imports may keep the time it finds
 
-    import random  # noqa: PLC0415 -- everything below takes its time from the clock
-    import uuid  # noqa: PLC0415
-
-    from live.scenes import all_scenes, play, stage_at  # noqa: PLC0415
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
-    from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from prometheus_client import REGISTRY  # noqa: PLC0415
-
-    from live.prometheus import Prometheus, scraped  # noqa: PLC0415
-
-    import or_otel  # noqa: PLC0415
-
-    prometheus = Prometheus(chosen["prometheus_url"])
-    never_ms = 10_000_000
-    is_scraped = chosen["lane"] == "scrape"
-
-    def begin():
-        resource = Resource(
-            {
-                "service.name": chosen["name"],
-                "service.version": "1.0",
-                "service.instance.id": str(uuid.UUID(int=chance.getrandbits(128))),
-            }
-        )
-        if is_scraped:
-            reader = PrometheusMetricReader()
-        else:
-            exporter = OTLPMetricExporter(f"{chosen['prometheus_url']}/api/v1/otlp/v1/metrics", timeout=60)
-            reader = PeriodicExportingMetricReader(exporter, never_ms)
-        provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
-        host = chosen["base_url"].split("/")[2]
-        or_otel.instrument(
-            meter_provider=provider,
-            hosts={host: "openrouter"},
-            metric_tags=("team", "feature", "customer"),
-            reconcile="missing",
-        )
-        return provider
-
-    def export(provider):
-        or_otel.flush(5)
-        if is_scraped:
-            target = {"job": chosen["name"], "instance": f"{chosen['name']}:8000"}
-            kept = scraped(REGISTRY.collect(), target)
-            prometheus.write({labels: [(clock.at_s, value)] for labels, value in kept})
-        else:
-            assert provider.force_flush(60_000)
-
-    chance = random.Random(chosen["name"])
-    scenes = list(all_scenes())
-    weights = [weight for *_, weight in scenes]
-    provider = None
-    with stage_at(chosen["base_url"], chance) as stage:
-        for line in sys.stdin:
-            order = json.loads(line)
-            provider = provider or begin()
-            clock.at_s = order["at_s"] - 60
-            for scene, team, feature, _ in chance.choices(scenes, weights, k=order["scenes"]):
-                play(stage, scene, team, feature, chosen["environment"])
-            clock.at_s = order["at_s"]
-            export(provider)
-            if chosen["lane"] == "job":
-                or_otel.uninstrument()
-                provider.shutdown()
-                provider = None
-            print("done", flush=True)
-    if provider is not None:
-        or_otel.uninstrument()
+    Program(chosen, clock).run()
 
 
 if __name__ == "__main__":

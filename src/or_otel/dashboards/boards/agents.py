@@ -21,7 +21,7 @@ from or_otel.dashboards.panels import (
 )
 from or_otel.dashboards.promql import by, of
 from or_otel.dashboards.rules import increase
-from or_otel.dashboards.variables import RANGE, RATE, Scope, ratio
+from or_otel.dashboards.variables import RANGE, Scope, ratio
 
 SCOPE = Scope(names=("service", "workflow"))
 RUNS, TOOLS = increase(catalogue.WORKFLOW_RUNS), increase(catalogue.TOOL_CALLS)
@@ -137,7 +137,6 @@ WORKFLOWS = Row(
             Query(expr=SCOPE.mean(COST, group=BY), legend=f"{named(WORKFLOW)} mean"),
             Query(expr=SCOPE.quantile(0.95, COST, group=BY), legend=f"{named(WORKFLOW)} p95", has_exemplars=True),
             unit=USD,
-            decimals=4,
             empty=NO_RUNS,
         ),
         graph(
@@ -153,7 +152,7 @@ WORKFLOWS = Row(
         heat(
             "Durations of runs",
             "How many runs took how long; darker is more, the top rows are the longest. Source: clients' histogram.",
-            f"sum {by('le')}(increase({SCOPE.pick(of(DURATION, '_bucket'))}[{RATE}]))",
+            SCOPE.buckets(DURATION),
             unit=SECONDS,
             empty=NO_RUNS,
         ),

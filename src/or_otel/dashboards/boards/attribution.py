@@ -20,7 +20,7 @@ from or_otel.dashboards.panels import (
     stat,
     table,
 )
-from or_otel.dashboards.promql import JOB, of
+from or_otel.dashboards.promql import JOB, of, said
 from or_otel.dashboards.rules import COST_1H, COST_5M, TO_DATE, increase
 from or_otel.dashboards.variables import GROUP, RANGE, Scope, ratio
 
@@ -36,6 +36,14 @@ SOURCE = "Source: or:cost_usd rules over the one pipeline chosen for each servic
 def _unattributed(label: str) -> str:
     """Give the share of the money that carries no such tag."""
     return ratio(f"({SCOPE.total(COST_5M, f'{label}=~{NONE}')} or {ALL_SPENT} * 0)", ALL_SPENT)
+
+
+WHO = "who"
+
+
+def _who(expression: str) -> str:
+    """Put what is grouped by into a label of one name: the head of a table's column cannot change with a variable."""
+    return f'sum by ({WHO}) (label_replace({expression}, "{WHO}", "$1", "{GROUP}", "(.+)"))'
 
 
 NONE = '"(_OTHER)?"'
@@ -113,7 +121,7 @@ GROUPS = Row(
     panels=(
         money_graph(
             "Cost",
-            f"US dollars in each step by what is chosen in `Group by`; the bars add up. {SOURCE} The unnamed part "
+            f"US dollars in each step by what is chosen in `Group by`; the bars add up. {SOURCE} What is not said "
             "carries no such tag.",
             SCOPE.each(COST_5M, group=(GROUP,)),
             "{{$group}}",
@@ -121,17 +129,22 @@ GROUPS = Row(
         graph(
             "Cost, last hour",
             f"US dollars of the hour before each moment, by what is chosen in `Group by`. {SOURCE}",
-            Query(expr=f"sum by ({GROUP}) ({SCOPE.pick(COST_1H)})", legend="{{$group}}"),
+            Query(expr=said(f"sum by ({GROUP}) ({SCOPE.pick(COST_1H)})", GROUP), legend="{{$group}}"),
             unit=USD,
-            decimals=2,
         ),
         table(
             "Who spends most",
             "The dearest first, with their share and the running share of all before them: the few rows up to 80 % "
-            f"are where saving begins. {SOURCE} The row without name carries no such tag.",
-            Column(title="Cost", expr=SPENT, unit=USD, decimals=2, is_bar=True),
-            Column(title="Share", expr=f"{SPENT}\n/ on () group_left () ({ALL_SPENT} > 0)", unit=SHARE, decimals=1),
-            keys=((GROUP, "Who"),),
+            f"are where saving begins. {SOURCE} What is not said carries no such tag.",
+            Column(title="Cost", expr=_who(SPENT), unit=USD, decimals=2, is_bar=True),
+            Column(
+                title="Share",
+                expr=_who(f"{SPENT}\n/ on () group_left () ({ALL_SPENT} > 0)"),
+                unit=SHARE,
+                decimals=1,
+            ),
+            added=(Column(title="Running share", expr="", unit=SHARE, decimals=1),),
+            keys=((WHO, "Who"),),
             transformations=(
                 DataTransformerConfig(
                     id_val="sortBy", options={"fields": {}, "sort": [{"field": "Cost", "desc": True}]}
@@ -154,21 +167,21 @@ GROUPS = Row(
             f"calls, tokens. The menu of the panel downloads it as CSV. {SOURCE}",
             Column(
                 title="Month",
-                expr=f"sum by ({GROUP}) ({SCOPE.pick(TO_DATE['month'])})",
+                expr=_who(f"sum by ({GROUP}) ({SCOPE.pick(TO_DATE['month'])})"),
                 unit=USD,
                 decimals=2,
                 is_bar=True,
             ),
-            Column(title="Range", expr=SPENT, unit=USD, decimals=2),
+            Column(title="Range", expr=_who(SPENT), unit=USD, decimals=2),
             Column(
                 title="Change",
-                expr=f"{ratio(SPENT, SCOPE.total(COST_5M, group=(GROUP,), back=RANGE))} - 1",
+                expr=_who(f"{ratio(SPENT, SCOPE.total(COST_5M, group=(GROUP,), back=RANGE))} - 1"),
                 unit=SHARE,
                 decimals=0,
             ),
-            Column(title="Calls", expr=SCOPE.total(CALLS, group=(GROUP,)), decimals=0),
-            Column(title="Tokens", expr=SCOPE.total(TOKENS, group=(GROUP,)), decimals=0),
-            keys=((GROUP, "Who"),),
+            Column(title="Calls", expr=_who(SCOPE.total(CALLS, group=(GROUP,))), decimals=0),
+            Column(title="Tokens", expr=_who(SCOPE.total(TOKENS, group=(GROUP,))), decimals=0),
+            keys=((WHO, "Who"),),
             empty=NOTHING,
         ),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from or_otel import catalogue
 from or_otel.dashboards import rules
 from or_otel.dashboards.board import Board, Row
+from or_otel.dashboards.boards.trust import account_age
 from or_otel.dashboards.labels import (
     BUDGET,
     KEY_HASH,
@@ -19,6 +20,7 @@ from or_otel.dashboards.labels import (
 )
 from or_otel.dashboards.panels import (
     COUNT,
+    FACTOR,
     GOOD_UNTIL,
     NO_ACCOUNT,
     SECONDS,
@@ -40,7 +42,6 @@ SCOPE = Scope(names=("budget", "key"))
 BY = (BUDGET, BUDGET_SCOPE)
 KEY = (KEY_NAME, KEY_HASH)
 NO_BUDGET = "no budget set"
-FACTOR = "suffix: times"
 ONE_DAY = f'{WINDOW}="1d"'
 
 
@@ -110,7 +111,7 @@ CREDITS = Row(
             "Age of account data",
             "Seconds since the exporter last heard from OpenRouter; everything on this board but client-side "
             "budgets is as old as that.",
-            f"time() - {latest(of(catalogue.POLL_SUCCESS_TIME))}",
+            account_age(),
             unit=SECONDS,
             steps=GOOD_UNTIL["age"],
             empty=NO_ACCOUNT,
@@ -193,7 +194,6 @@ BUDGETS = Row(
             Query(expr=SCOPE.pick(rules.SPENT), legend=f"{named(BUDGET)} spent"),
             Query(expr=SCOPE.pick(rules.LIMIT), legend=f"{named(BUDGET)} limit"),
             unit=USD,
-            decimals=2,
             empty=NO_BUDGET,
         ),
         graph(
@@ -201,7 +201,6 @@ BUDGETS = Row(
             "US dollars of credits the account has left. It rises where credits were bought. Needs a management key.",
             Query(expr=latest(of(catalogue.ACCOUNT_CREDITS_REMAINING)), legend="left"),
             unit=USD,
-            decimals=2,
             empty="needs a management key",
             least=None,
         ),

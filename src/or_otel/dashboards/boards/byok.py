@@ -79,6 +79,7 @@ COMPARED = Row(
             f"exporter. {AS_OF}",
             *_compared(DAY),
             keys=((DAY, "Days ago"),),
+            by_key=True,
             empty=NO_ACCOUNT_YET,
         ),
         table(
@@ -217,7 +218,6 @@ PIPELINES = Row(
             "or `ledger`. Each service has one. Source: or:cost_usd rules.",
             Column(title="Cost", expr=SCOPE.total(COST_5M, group=(JOB, SOURCE)), unit=USD, decimals=2, is_bar=True),
             keys=((JOB, "Service"), (SOURCE, "Pipeline")),
-            width=8,
         ),
         *(
             stat(
@@ -257,7 +257,6 @@ PIPELINES = Row(
                 expr=SCOPE.each(COST_5M, group=(COST_SOURCE, BILLING)), legend=f"{named(COST_SOURCE)} {named(BILLING)}"
             ),
             unit=USD,
-            decimals=2,
             is_stacked=True,
             calcs=("sum", "max"),
             step="5m",

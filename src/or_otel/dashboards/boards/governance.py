@@ -149,8 +149,7 @@ USE = Row(
         ),
         table(
             "Apps, teams and features",
-            "Calls in this range by app, service, team and feature. What was not said stands in an empty cell. "
-            "Source: clients.",
+            "Calls in this range by app, service, team and feature. Source: clients.",
             Column(title="Calls", expr=SCOPE.total(CALLS, group=(APP, JOB, TEAM, FEATURE)), decimals=0, is_bar=True),
             keys=((JOB, "Service"), (APP, "App"), (TEAM, "Team"), (FEATURE, "Feature")),
             links=(Link(title="Open in Attribution", board="or-otel-attribution", variable="service"),),

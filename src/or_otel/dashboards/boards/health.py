@@ -36,7 +36,7 @@ from or_otel.dashboards.variables import RANGE, RATE, Scope, latest
 SCOPE = Scope(names=("service",))
 DROPPED, FOLDED = increase(catalogue.TELEMETRY_DROPPED), increase(catalogue.TELEMETRY_FOLDED)
 FAULTS = increase(catalogue.GUARD_FAULTS)
-CALLS = of(catalogue.CALLS)
+CALLS, ALL_CALLS = of(catalogue.CALLS), increase(catalogue.CALLS)
 SUCCESS, ERRORS = of(catalogue.POLL_SUCCESS_TIME), of(catalogue.POLL_ERRORS)
 GROUPS = 'rule_group=~".*or-otel.*"'
 CLIENT_NAMES = "|".join(
@@ -49,6 +49,11 @@ def _failed(signal: str) -> str:
     """Give how often the collector could not deliver; its counters lost their `_total` in 0.161."""
     name = f"otelcol_exporter_send_failed_{signal}(_total)?"
     return f'sum by (exporter) (rate({{__name__=~"{name}"}}[{RATE}]))'
+
+
+def _by_group(expression: str) -> str:
+    """Call groups of rules by their name: Prometheus puts the path of their file before it."""
+    return f'label_replace({expression}, "rule_group", "$1", "rule_group", ".*;(.+)")'
 
 
 def _refused(signal: str) -> str:
@@ -87,21 +92,21 @@ GLANCE = Row(
         stat(
             "Records dropped",
             "Records of or-otel that were lost in this range. Source: clients.",
-            SCOPE.total(DROPPED),
+            f"{SCOPE.total(DROPPED)} or {SCOPE.total(ALL_CALLS)} * 0",
             unit=COUNT,
             decimals=0,
             steps=GOOD_UNTIL["lost"],
-            empty="none told",
+            empty=NO_CALLS,
         ),
         stat(
             "Own faults",
             "Faults of or-otel that were kept from applications in this range; the log has the first of each place. "
             "Source: clients.",
-            SCOPE.total(FAULTS),
+            f"{SCOPE.total(FAULTS)} or {SCOPE.total(ALL_CALLS)} * 0",
             unit=COUNT,
             decimals=0,
             steps=GOOD_UNTIL["lost"],
-            empty="none told",
+            empty=NO_CALLS,
         ),
         stat(
             "Processes seen",
@@ -122,7 +127,12 @@ EXPORTER = Row(
             "Endpoints",
             "Each endpoint of OpenRouter's account API: seconds since the last success, how long the last poll "
             "took, errors in this range. Hourly endpoints may be an hour old. Source: account exporter.",
-            Column(title="Age", expr=f"time() - {latest(SUCCESS, group=(ENDPOINT,))}", unit=SECONDS, decimals=0),
+            Column(
+                title="Age",
+                expr=f"clamp_min(time() - {latest(SUCCESS, group=(ENDPOINT,))}, 0)",
+                unit=SECONDS,
+                decimals=0,
+            ),
             Column(title="Took", expr=latest(of(catalogue.POLL_DURATION), group=(ENDPOINT,)), unit=SECONDS, decimals=2),
             Column(title="Errors", expr=f"sum by ({ENDPOINT}) (increase({ERRORS.name}[{RANGE}]))", decimals=0),
             keys=((ENDPOINT, "Endpoint"),),
@@ -228,7 +238,7 @@ PIPELINE = Row(
                 for signal in ("metric_points", "spans", "log_records")
             ),
             unit=PER_SECOND,
-            empty=NO_COLLECTOR,
+            empty="nothing failed, or no collector",
             width=8,
         ),
         graph(
@@ -261,8 +271,10 @@ PIPELINE = Row(
             "How much of its interval each group of rules takes; at 100 % evaluations are skipped and money is "
             "late. Source: Prometheus' own metrics.",
             Query(
-                expr=f"max by (rule_group) (prometheus_rule_group_last_duration_seconds{{{GROUPS}}})\n"
-                f"/ max by (rule_group) (prometheus_rule_group_interval_seconds{{{GROUPS}}})",
+                expr=_by_group(
+                    f"max by (rule_group) (prometheus_rule_group_last_duration_seconds{{{GROUPS}}})\n"
+                    f"/ max by (rule_group) (prometheus_rule_group_interval_seconds{{{GROUPS}}})"
+                ),
                 legend="{{rule_group}}",
             ),
             unit=SHARE,
@@ -273,11 +285,15 @@ PIPELINE = Row(
             "Evaluations of rules a second that failed, and those skipped for want of time. Source: Prometheus' own "
             "metrics. Zero is right.",
             Query(
-                expr=f"sum by (rule_group) (rate(prometheus_rule_evaluation_failures_total{{{GROUPS}}}[{RATE}]))",
+                expr=_by_group(
+                    f"sum by (rule_group) (rate(prometheus_rule_evaluation_failures_total{{{GROUPS}}}[{RATE}]))"
+                ),
                 legend="failed {{rule_group}}",
             ),
             Query(
-                expr=f"sum by (rule_group) (rate(prometheus_rule_group_iterations_missed_total{{{GROUPS}}}[{RATE}]))",
+                expr=_by_group(
+                    f"sum by (rule_group) (rate(prometheus_rule_group_iterations_missed_total{{{GROUPS}}}[{RATE}]))"
+                ),
                 legend="missed {{rule_group}}",
             ),
             unit=PER_SECOND,

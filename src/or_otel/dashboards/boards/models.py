@@ -70,8 +70,8 @@ MODELS = Row(
                 unit=USD,
                 decimals=4,
             ),
-            Column(title="1,000 tokens in", expr=_per_thousand(f'{PART}="input"', INPUT), unit=USD, decimals=4),
-            Column(title="1,000 tokens out", expr=_per_thousand(f'{PART}="output"', OUTPUT), unit=USD, decimals=4),
+            Column(title="1,000 in", expr=_per_thousand(f'{PART}="input"', INPUT), unit=USD, decimals=4),
+            Column(title="1,000 out", expr=_per_thousand(f'{PART}="output"', OUTPUT), unit=USD, decimals=4),
             Column(
                 title="Mean",
                 expr=SCOPE.mean(catalogue.OPERATION_DURATION, group=BY, window=RANGE),
@@ -123,7 +123,6 @@ TRENDS = Row(
             "clients' histogram, with exemplars that lead to traces of single calls.",
             Query(expr=SCOPE.mean(catalogue.CALL_COST, group=BY), legend=named(MODEL), has_exemplars=True),
             unit=USD,
-            decimals=4,
             empty=NO_CALLS,
         ),
         graph(
@@ -174,8 +173,8 @@ def _versus(title: str, says: str, expr: Callable[[Scope, tuple[str, ...]], str]
     return graph(
         title,
         f"{says} The chosen models together, and the one of `Compare with`. Empty when one of them had no calls.",
-        Query(expr=expr(SCOPE, ()), legend="$model"),
-        Query(expr=expr(OTHERS, (OTHER,)), legend="$other"),
+        Query(expr=expr(SCOPE, ()), legend="${model:text}"),
+        Query(expr=expr(OTHERS, (OTHER,)), legend="${other:text}"),
         unit=unit,
         decimals=decimals,
         empty=NO_CALLS,

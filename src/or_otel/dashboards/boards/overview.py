@@ -42,7 +42,6 @@ GLANCE = Row(
             f"sum({SCOPE.pick(TO_DATE['day'])})",
             unit=USD,
             decimals=2,
-            width=3,
         ),
         stat(
             "Spent this month",
@@ -50,7 +49,6 @@ GLANCE = Row(
             f"sum({SCOPE.pick(TO_DATE['month'])})",
             unit=USD,
             decimals=2,
-            width=3,
             links=(Link(title="Who spent it", board="or-otel-attribution"),),
         ),
         stat(
@@ -60,7 +58,6 @@ GLANCE = Row(
             MONTH_FORECAST.where(SEVEN_DAYS),
             unit=USD,
             decimals=2,
-            width=3,
             links=(Link(title="Budgets", board="or-otel-budgets"),),
         ),
         stat(
@@ -72,7 +69,6 @@ GLANCE = Row(
             decimals=0,
             steps=GOOD_UNTIL["budget"],
             empty="no budget set",
-            width=3,
             links=(Link(title="Budgets", board="or-otel-budgets"),),
         ),
         stat(
@@ -81,7 +77,6 @@ GLANCE = Row(
             SCOPE.total(COST_5M),
             unit=USD,
             decimals=2,
-            width=3,
         ),
         stat(
             "Against the range before",
@@ -91,10 +86,9 @@ GLANCE = Row(
             unit=SHARE,
             decimals=0,
             empty="nothing before",
-            width=3,
         ),
         stat(
-            "Cost of 1,000 calls",
+            "1,000 calls",
             "US dollars for a thousand calls, in this range: all money over all calls. Empty when there were no calls.",
             f"1000 * {ratio(SCOPE.total(COST_5M), SCOPE.total(CALLS))}",
             unit=USD,
@@ -108,7 +102,7 @@ GLANCE = Row(
             unit=COUNT,
             width=3,
         ),
-        stat("Calls", "Calls that ended in this range. Source: clients.", SCOPE.total(CALLS), unit=COUNT, width=4),
+        stat("Calls", "Calls that ended in this range. Source: clients.", SCOPE.total(CALLS), unit=COUNT, width=3),
         stat(
             "Failed",
             "Share of the calls in this range that failed, retries exhausted. Source: clients.",
@@ -117,6 +111,7 @@ GLANCE = Row(
             decimals=1,
             steps=GOOD_UNTIL["errors"],
             links=(Link(title="Reliability", board="or-otel-reliability"),),
+            width=3,
         ),
         stat(
             "Fell back",
@@ -126,6 +121,7 @@ GLANCE = Row(
             unit=SHARE,
             decimals=1,
             links=(Link(title="Routing", board="or-otel-routing"),),
+            width=3,
         ),
         stat(
             "Mean duration",
@@ -134,21 +130,24 @@ GLANCE = Row(
             SCOPE.mean(catalogue.OPERATION_DURATION, window=RANGE),
             unit=SECONDS,
             empty=NO_CALLS,
+            width=3,
         ),
         stat(
-            "Duration, 95th percentile",
+            "Duration, p95",
             "One call in twenty takes longer than these seconds, in this range; estimated from buckets.",
             SCOPE.quantile(0.95, catalogue.OPERATION_DURATION, window=RANGE),
             unit=SECONDS,
             empty=NO_CALLS,
+            width=3,
         ),
         stat(
-            "First token, 95th percentile",
+            "First token, p95",
             "One stream in twenty makes its caller wait longer than these seconds for the first content. Empty when "
             "nothing was streamed.",
             SCOPE.quantile(0.95, catalogue.TIME_TO_FIRST_CHUNK, window=RANGE),
             unit=SECONDS,
             empty="nothing streamed",
+            width=3,
         ),
     ),
 )
@@ -170,24 +169,30 @@ SPEND = Row(
             Query(expr=SCOPE.mean(catalogue.CALL_COST), legend="mean", has_exemplars=True),
             Query(expr=SCOPE.quantile(0.95, catalogue.CALL_COST), legend="95th percentile", has_exemplars=True),
             unit=USD,
-            decimals=4,
             empty=NO_CALLS,
         ),
     ),
 )
 
 
+def _firing() -> str:
+    """Give what fires, and in one label what it is about."""
+    told = 'ALERTS{alertname=~"OrOtel.+", alertstate="firing"}'
+    about = ", ".join(f'"{label}"' for label in (JOB, BUDGET, KEY_NAME, MODEL))
+    return f'sum by (alertname, severity, about) (label_join({told}, "about", " ", {about}))'
+
+
 def _top(title: str, label: str, head: str, links: tuple[Link, ...], empty: str = "no spending in this range") -> Panel:
     return table(
         title,
         f"The 20 dearest in this range, by {head.lower()}: US dollars, calls, and dollars for a thousand calls. "
-        f"{MONEY_OF_RANGE} What was not said stands in an empty cell.",
+        f"{MONEY_OF_RANGE}",
         Column(
             title="Cost", expr=f"topk(20, {SCOPE.total(COST_5M, group=(label,))})", unit=USD, decimals=2, is_bar=True
         ),
         Column(title="Calls", expr=SCOPE.total(CALLS, group=(label,)), decimals=0),
         Column(
-            title="Per 1,000 calls",
+            title="Per 1,000",
             expr=f"1000 * {ratio(SCOPE.total(COST_5M, group=(label,)), SCOPE.total(CALLS, group=(label,)))}",
             unit=USD,
             decimals=2,
@@ -220,15 +225,8 @@ WATCH = Row(
             "Alerts",
             "Alerts that fire now, with what they are about. Source: ALERTS of this Prometheus. Empty is good, if the "
             "alert rules are loaded.",
-            Column(title="Firing", expr='ALERTS{alertname=~"OrOtel.+", alertstate="firing"}', decimals=0),
-            keys=(
-                ("alertname", "Alert"),
-                ("severity", "Severity"),
-                (JOB, "Service"),
-                (BUDGET, "Budget"),
-                (MODEL, "Model"),
-            ),
-            hidden=("__name__", "alertstate", "instance"),
+            Column(title="Firing", expr=_firing(), decimals=0),
+            keys=(("alertname", "Alert"), ("about", "About"), ("severity", "Severity")),
             empty="nothing fires",
         ),
         bars(

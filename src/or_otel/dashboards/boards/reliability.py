@@ -7,6 +7,7 @@ from or_otel.dashboards.board import Board, Row
 from or_otel.dashboards.labels import ERROR_ORIGIN, ERROR_TYPE, FAILED, MODEL, OUTCOME, STATUS, named
 from or_otel.dashboards.panels import (
     COUNT,
+    FACTOR,
     GOOD_UNTIL,
     NO_CALLS,
     PER_SECOND,
@@ -20,9 +21,9 @@ from or_otel.dashboards.panels import (
     stat,
     table,
 )
-from or_otel.dashboards.promql import JOB, by, of
+from or_otel.dashboards.promql import JOB, of
 from or_otel.dashboards.rules import increase
-from or_otel.dashboards.variables import RANGE, RATE, Scope, ratio
+from or_otel.dashboards.variables import RANGE, Scope, ratio
 
 SCOPE = Scope(names=("environment", "service", "model", "provider"))
 CALLS, ATTEMPTS = increase(catalogue.CALLS), increase(catalogue.ATTEMPTS)
@@ -115,7 +116,7 @@ RED = Row(
         heat(
             "Durations",
             "How many calls took how long; darker is more. Source: clients' histogram, whose buckets double.",
-            f"sum {by('le')}(increase({SCOPE.pick(of(DURATION, '_bucket'))}[{RATE}]))",
+            SCOPE.buckets(DURATION),
             unit=SECONDS,
         ),
         graph(
@@ -152,7 +153,6 @@ STREAMS = Row(
             "when nothing was streamed.",
             Query(expr=f"1 / ({SCOPE.mean(catalogue.OUTPUT_RATE, group=(MODEL,))} > 0)", legend=named(MODEL)),
             unit=SECONDS,
-            decimals=3,
             empty="nothing streamed",
             width=8,
         ),
@@ -213,7 +213,7 @@ WHERE = Row(
             "hours; above 1 the objective will be missed. Source: clients.",
             Query(expr=_burn("1h"), legend="1 h"),
             Query(expr=_burn("6h"), legend="6 h"),
-            unit="suffix: times",
+            unit=FACTOR,
             decimals=1,
             steps=((None, "green"), (1, "orange"), (6, "red")),
         ),

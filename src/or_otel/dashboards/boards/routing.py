@@ -64,7 +64,7 @@ GLANCE = Row(
             decimals=1,
         ),
         stat(
-            "Spent on calls that fell back",
+            "Cost of fallbacks",
             "US dollars of calls that another provider or model served than the first choice, in this range. Source: "
             "or:cost_usd rules of clients.",
             f"{SCOPE.total(COST_5M, FELL_BACK)} or {SCOPE.total(COST_5M)} * 0",
@@ -134,7 +134,7 @@ SERVED = Row(
             Column(title="Calls", expr=SCOPE.total(CALLS, group=BY), decimals=0, is_bar=True),
             Column(title="Cost", expr=SCOPE.total(COST_5M, group=BY), unit=USD, decimals=2),
             Column(
-                title="Per 1,000 calls",
+                title="Per 1,000",
                 expr=f"1000 * {ratio(SCOPE.total(COST_5M, group=BY), SCOPE.total(CALLS, group=BY))}",
                 unit=USD,
                 decimals=2,

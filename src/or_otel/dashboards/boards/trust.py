@@ -33,7 +33,8 @@ def captured() -> str:
 
 def account_age() -> str:
     """Give how long ago the exporter last heard from OpenRouter, in seconds."""
-    return f"time() - {latest(of(catalogue.POLL_SUCCESS_TIME))}"
+    # Clocks of two machines may differ: no age is below zero.
+    return f"clamp_min(time() - {latest(of(catalogue.POLL_SUCCESS_TIME))}, 0)"
 
 
 def trust_row(scope: Scope) -> Row:
