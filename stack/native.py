@@ -122,10 +122,10 @@ class Stack:
     def command(self, part: str) -> list[str]:
         """Give how a part is started."""
         folder, ports = self.folder, self.ports
-        return {
-            "collector": [binary("otelcol"), "--config", f"{folder}/collector.yaml"],
+        program, *arguments = {
+            "collector": ["otelcol", "--config", f"{folder}/collector.yaml"],
             "prometheus": [
-                binary("prometheus"),
+                "prometheus",
                 f"--config.file={folder}/prometheus.yml",
                 f"--storage.tsdb.path={folder}/prometheus",
                 f"--web.listen-address=127.0.0.1:{ports.prometheus}",
@@ -135,14 +135,16 @@ class Stack:
                 "--log.level=warn",
             ],
             "alertmanager": [
-                binary("alertmanager"),
+                "alertmanager",
                 f"--config.file={folder}/alertmanager.yml",
                 f"--storage.path={folder}/alertmanager",
                 f"--web.listen-address=127.0.0.1:{ports.alertmanager}",
                 "--cluster.listen-address=",
             ],
-            "tempo": [binary("tempo"), "-target=all", f"-config.file={folder}/tempo.yaml"],
+            "tempo": ["tempo", "-target=all", f"-config.file={folder}/tempo.yaml"],
         }[part]
+        # Only this one: another, which nobody starts, may not be there.
+        return [binary(program), *arguments]
 
     def ready_url(self, part: str) -> str:
         """Give the page that answers 200 once the part is ready."""
