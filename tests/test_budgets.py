@@ -16,7 +16,7 @@ from or_otel.budgets import (
     spendings_of_key,
     thinned,
 )
-from or_otel.budgets.spending import DAY_S
+from or_otel.days import DAY_S
 
 HOUR_S = 3600
 

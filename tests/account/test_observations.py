@@ -8,8 +8,9 @@ from or_otel import catalogue
 from or_otel.account.observations import MAX_KEYS, MAX_SETS, readings_of
 from or_otel.account.poller import Observed, Snapshot, Trouble
 from or_otel.account.readings import Known, LedgerTotal, NamedKey, ReconciledDay
-from or_otel.account.schedule import DAY_S, Task
+from or_otel.account.schedule import Task
 from or_otel.accounts import AccountKey, ActivityRow, Model, ModelEndpoint, Prices, Spend
+from or_otel.days import DAY_S
 
 TODAY = date(2026, 11, 20)
 NOW_S = (TODAY - date(1970, 1, 1)).days * DAY_S + 3600.0

@@ -8,7 +8,8 @@ import pytest
 from or_otel import guard
 from or_otel.account.client import AccountClient
 from or_otel.account.poller import FAULT, PLACE, Poller, Snapshot
-from or_otel.account.schedule import DAY_S, HOUR_S, INTERVALS_S, Task
+from or_otel.account.schedule import HOUR_S, INTERVALS_S, Task
+from or_otel.days import DAY_S
 from or_otel.simulator.account import MANAGEMENT_KEY, SEARCH_KEY
 from or_otel.simulator.scenarios import Scenario
 

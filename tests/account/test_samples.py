@@ -4,9 +4,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from or_otel.account.samples import HORIZON_S, Memory, samples_from_days
-from or_otel.account.schedule import DAY_S
 from or_otel.accounts import AccountKey, ActivityRow, Spend
 from or_otel.budgets import Budget, budget_state, spendings_of_key
+from or_otel.days import DAY_S
 
 TODAY = date(2026, 11, 20)
 MIDNIGHT_S = (TODAY - date(1970, 1, 1)).days * DAY_S

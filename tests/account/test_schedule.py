@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from or_otel.account.schedule import DAY_S, HOUR_S, INTERVALS_S, MAX_BACKOFF_S, Schedule, Task
+from or_otel.account.schedule import HOUR_S, INTERVALS_S, MAX_BACKOFF_S, Schedule, Task
+from or_otel.days import DAY_S
 
 MIDNIGHT = 20_000 * DAY_S
 NOON = MIDNIGHT + DAY_S / 2

@@ -12,7 +12,7 @@ import httpx
 from or_otel.account.client import AccountClient
 from or_otel.account.history import missing_days, read_activity, read_keys, store_activity, store_keys
 from or_otel.account.poller import Poller
-from or_otel.account.schedule import DAY_S
+from or_otel.days import DAY_S
 from or_otel.ledger import open_ledger
 
 DAYS = 30

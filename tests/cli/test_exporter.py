@@ -17,9 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from or_otel import catalogue
 from or_otel.catalogue import prometheus_name
+from or_otel.days import DAY_S
 from or_otel.entries import to_line
 from or_otel.simulator.account import MANAGEMENT_KEY
-from or_otel.simulator.book import DAY_S, fingerprint
+from or_otel.simulator.book import fingerprint
 from or_otel.simulator.history import COMPANIES, entries_of_history, write_history
 
 FERRIES = COMPANIES[0]

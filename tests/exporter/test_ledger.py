@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from or_otel.account.schedule import DAY_S
+from or_otel.days import DAY_S
 from or_otel.entries import add_up
 from or_otel.ledger import DATABASE, open_ledger
 from or_otel.ledger.retention import KEEP_DAYS, keep_within

@@ -8,7 +8,7 @@ import pytest
 
 from or_otel import catalogue
 from or_otel.account.market import read_models
-from or_otel.account.schedule import DAY_S
+from or_otel.days import DAY_S
 from or_otel.ledger import DATABASE, open_ledger
 from or_otel.simulator.account import MANAGEMENT_KEY, SUPPORT_KEY
 from or_otel.simulator.book import fingerprint

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from or_otel.account.history import read_activity
-from or_otel.account.schedule import DAY_S
+from or_otel.days import DAY_S
 from or_otel.exporter.page import Families
 from or_otel.ledger import DATABASE, open_ledger
 from or_otel.simulator.history import write_history

@@ -5,12 +5,13 @@ from decimal import Decimal
 import pytest
 
 from or_otel.accounts import Generation
+from or_otel.days import DAY_S
 from or_otel.entries import to_line
 from or_otel.ledger import DATABASE, open_ledger
 from or_otel.ledger.amending import amend
 from or_otel.ledger.importing import import_journals
 from or_otel.ledger.lifetime import Lifetime
-from or_otel.ledger.retention import DAY_S, erase_where, prune
+from or_otel.ledger.retention import erase_where, prune
 
 NOW_S = 20_000 * DAY_S + 1000.0
 

@@ -4,11 +4,12 @@ import sys
 
 import pytest
 
+from or_otel.days import DAY_S
 from or_otel.entries import host_label, to_line
 from or_otel.ledger import DATABASE, open_ledger
 from or_otel.ledger.importing import import_journals
 from or_otel.ledger.queries import QuestionError, entries
-from or_otel.ledger.retention import DAY_S, KEEP_DAYS, erase, erase_where, keep_within, prune
+from or_otel.ledger.retention import KEEP_DAYS, erase, erase_where, keep_within, prune
 
 NOW_S = 2_000_000_000.0
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from or_otel.accounts import AccountKey, Credits, Spend
 from or_otel.budgets import Budget, Sample, Spending, budget_state
-from or_otel.budgets.spending import DAY_S
 from or_otel.config.options import NotifyOptions
+from or_otel.days import DAY_S
 from or_otel.notices.rules import ClosedDay, NoticeState, due
 
 NOON_S = 1_794_830_400.0  # 2026-11-16 12:00 UTC

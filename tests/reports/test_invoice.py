@@ -3,8 +3,8 @@ from decimal import Decimal
 
 import pytest
 
+from or_otel.days import begin_s
 from or_otel.reports.invoice import InvoiceError, compared_invoice, read_invoice
-from or_otel.reports.reconciliation import begin_s
 
 DAY = date(2026, 11, 20)
 COLUMNS = "date=usage_date,model=model,cost=cost_usd"

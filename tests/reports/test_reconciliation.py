@@ -4,9 +4,10 @@ from decimal import Decimal
 import pytest
 
 from or_otel.accounts import ActivityRow
+from or_otel.days import begin_s
 from or_otel.reports.causes import Billed, merged
 from or_otel.reports.explaining import explained, placed
-from or_otel.reports.reconciliation import begin_s, compared, rebooked, tracked_from
+from or_otel.reports.reconciliation import compared, rebooked, tracked_from
 
 DAY = date(2026, 11, 20)
 NEXT = DAY + timedelta(days=1)

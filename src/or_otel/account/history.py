@@ -12,11 +12,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from or_otel.accounts import AccountKey, ActivityRow, Spend
+from or_otel.days import ONE_DAY, begin_s
 from or_otel.facts import EXACT
 
 T = TypeVar("T", int, Decimal)
@@ -148,7 +149,7 @@ def missing_days(
     fetched = dict(
         connection.execute("SELECT day, fetched_at_s FROM activity_days WHERE key_hash = ?", (key_hash or "",))
     )
-    return tuple(day for day in wanted if fetched.get(day.isoformat(), 0.0) < _end_s(day) + SETTLED_S)
+    return tuple(day for day in wanted if fetched.get(day.isoformat(), 0.0) < begin_s(day + ONE_DAY) + SETTLED_S)
 
 
 def store_keys(connection: sqlite3.Connection, keys: Iterable[AccountKey], seen_at_s: float) -> None:
@@ -271,7 +272,3 @@ def _sum(figure: T | None, other: T | None, add: Callable[[T, T], T]) -> T | Non
     if figure is None or other is None:
         return other if figure is None else figure
     return add(figure, other)
-
-
-def _end_s(day: date) -> float:
-    return datetime.combine(day + timedelta(days=1), time(), UTC).timestamp()

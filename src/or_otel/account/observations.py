@@ -8,7 +8,7 @@ No metric gets more than `MAX_SETS` sets of attributes: the rest is one set of `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from or_otel.accounts import AccountKey, ActivityRow, Prices, Spend
 from or_otel.budgets import BudgetState
 from or_otel.budgets.spending import PeriodName, period_at
 from or_otel.catalogue import Metric
+from or_otel.days import utc_day
 from or_otel.facts import EXACT, ZERO, TokenType, Usage, token_parts
 
 MAX_SETS = 1_900
@@ -47,7 +48,7 @@ def readings_of(known: Known, now_s: float) -> Iterator[Reading]:
         known: What is known.
         now_s: Unix time of the observation: how many days ago a day was depends on it.
     """
-    today = datetime.fromtimestamp(now_s, UTC).date()
+    today = utc_day(now_s)
     yield from _credits(known.snapshot)
     yield from _keys(known, now_s)
     for state in known.budgets:

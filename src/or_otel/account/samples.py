@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from or_otel.accounts import AccountKey, ActivityRow, Spend
-from or_otel.budgets.spending import DAY_S, RESET_GRACE_S, Ledger, Sample, thinned
+from or_otel.budgets.spending import RESET_GRACE_S, Ledger, Sample, thinned
+from or_otel.days import DAY_S, utc_day
 from or_otel.facts import EXACT, ZERO
 
 STEP_S = 900.0
@@ -94,7 +95,7 @@ def samples_from_days(key: AccountKey, at_s: float, rows: Iterable[ActivityRow],
     if at_s % DAY_S < RESET_GRACE_S:
         return {}
     days = frozenset(known)
-    today = datetime.fromtimestamp(at_s, UTC).date()
+    today = utc_day(at_s)
     found: dict[Ledger, tuple[Sample, ...]] = {}
     for ledger, spend in _ledgers(key):
         if spend.lifetime_usd is None or spend.daily_usd is None:

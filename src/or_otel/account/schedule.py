@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+from or_otel.days import DAY_S
+
 Endpoint = Literal[
     "key",
     "workspaces",
@@ -25,7 +27,7 @@ Endpoint = Literal[
     "analytics_meta",
     "providers",
 ]
-MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
+MINUTE_S, HOUR_S = 60.0, 3_600.0
 INTERVALS_S: Mapping[Endpoint, float] = {
     "key": MINUTE_S,
     "workspaces": 10 * MINUTE_S,

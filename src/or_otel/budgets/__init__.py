@@ -16,7 +16,6 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from or_otel.budgets.spending import (
-    DAY_S,
     PERIODS,
     Period,
     PeriodName,
@@ -31,6 +30,7 @@ from or_otel.budgets.spending import (
     thinned,
     totals_of,
 )
+from or_otel.days import DAY_S
 from or_otel.facts import EXACT, ZERO
 
 __all__ = [

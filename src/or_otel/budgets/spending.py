@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Literal
 
 from or_otel.accounts import AccountKey, Spend
+from or_otel.days import DAY_S
 from or_otel.facts import ZERO
 
 PeriodName = Literal["day", "week", "month", "lifetime"]
@@ -24,7 +25,6 @@ PERIODS: tuple[PeriodName, ...] = ("day", "week", "month", "lifetime")
 Source = Literal["account", "client"]
 Ledger = Literal["openrouter", "upstream"]
 
-DAY_S = 86_400
 RESET_GRACE_S = 300
 """How long after the turn of a period a gauge may still be the old period's: clocks differ, answers are cached."""
 EXACT_BASELINE_S = 3600

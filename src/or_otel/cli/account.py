@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import click
@@ -16,7 +16,6 @@ from or_otel.account.errors import AccountError
 from or_otel.account.history import DAYS
 from or_otel.account.poller import Snapshot
 from or_otel.accounts import AccountKey, ActivityRow, AnalyticsRow, Credits
-from or_otel.budgets.spending import DAY_S
 from or_otel.cli.asking import (
     activity_of_keys,
     hidden_said,
@@ -25,7 +24,6 @@ from or_otel.cli.asking import (
     patiently,
     say_troubles,
     snapshot_of,
-    utc_day,
 )
 from or_otel.cli.options import (
     account_client,
@@ -39,6 +37,7 @@ from or_otel.cli.options import (
 )
 from or_otel.config import Config
 from or_otel.config.keys import NOBODY as NO_ASSIGNMENT
+from or_otel.days import DAY_S, begin_s, utc_day
 from or_otel.reports.account import Told, figures, key_name, overview, sections, to_json
 from or_otel.reports.activity import left_over
 from or_otel.reports.sections import render_section
@@ -160,7 +159,7 @@ def _show_overview(client: AccountClient, *, is_json: bool, is_csv: bool) -> Non
 
 
 def _split(client: AccountClient, config: Config, by: Sequence[str], days: int) -> Split:
-    today = utc_day()
+    today = utc_day(now_s())
     between = (today - timedelta(days=days), today)
     try:
         if any(name in BY_ANALYTICS for name in by):
@@ -209,7 +208,7 @@ def _by_analytics(client: AccountClient, by: Sequence[str], between: tuple[date,
     if ANALYTICS_METRICS["credits_usd"] not in metrics:
         raise click.ClickException("/analytics/meta: offers no 'credits_usage'; or-otel account --by model needs none")
     at_s = now_s()
-    begin_s, midnight_s = (datetime.combine(day, time(), UTC).timestamp() for day in between)
+    first_s, midnight_s = map(begin_s, between)
 
     def rows(between_s: tuple[float, float]) -> tuple[AnalyticsRow, ...]:
         granularity = "day" if "day" in by else None
@@ -220,7 +219,7 @@ def _by_analytics(client: AccountClient, by: Sequence[str], between: tuple[date,
             raise click.ClickException(f"more than {MAX_ROWS:,} rows: ask for fewer --days or dimensions")
         return listing.rows
 
-    closed = rows((begin_s, midnight_s))
+    closed = rows((first_s, midnight_s))
     running = rows((midnight_s, midnight_s + DAY_S))
     return split_by_analytics(closed, running, by, between=between, at_s=at_s)
 

@@ -23,9 +23,10 @@ from or_otel.account.history import (
     store_keys,
 )
 from or_otel.accounts import AccountKey, ActivityRow
+from or_otel.days import begin_s, utc_day
 from or_otel.facts import ZERO
 from or_otel.reports.causes import Billed
-from or_otel.reports.reconciliation import ROUNDING_USD, Comparison, begin_s, utc_day
+from or_otel.reports.reconciliation import ROUNDING_USD, Comparison
 
 LISTED_MAX = 10_000
 """Rows that one answer of the analytics API holds at most."""

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TypeVar
 
 import click
@@ -27,6 +27,7 @@ from or_otel.accounts import AccountKey, ActivityRow
 from or_otel.cli.options import KEY_PAGES, MANAGEMENT_KEY, console, keys_from, no_keys_said, now_s
 from or_otel.config import Config
 from or_otel.config.keys import FINGERPRINT_DIGITS, Assignment
+from or_otel.days import utc_day
 
 T = TypeVar("T")
 
@@ -74,11 +75,6 @@ def management_client(client: AccountClient | None) -> AccountClient:
     if client is None:
         raise click.ClickException(no_keys_said())
     return client
-
-
-def utc_day() -> date:
-    """Give today."""
-    return datetime.fromtimestamp(now_s(), UTC).date()
 
 
 def owner_of(config: Config, keys: Sequence[AccountKey]) -> Callable[[AccountKey], Assignment]:
@@ -149,7 +145,7 @@ def import_history(
     asked_s = now_s()
     listed = tuple(listed)
     store_keys(ledger, listed, asked_s)
-    today = utc_day()
+    today = utc_day(now_s())
     try:
         rows = patiently(client.activity)
     except AccountError as error:
@@ -167,5 +163,5 @@ def import_history(
 
 def _covered(before: date) -> list[date]:
     """Give the days an answer was about: of a midnight between question and answer, only what both sides hold."""
-    oldest = utc_day() - timedelta(days=DAYS)
+    oldest = utc_day(now_s()) - timedelta(days=DAYS)
     return [day for ago in range(1, DAYS + 1) if (day := before - timedelta(days=ago)) >= oldest]

@@ -6,7 +6,7 @@ import calendar
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from or_otel.cli.options import (
 )
 from or_otel.cli.standing import ENDPOINTS, standings_of
 from or_otel.config import FILE_NAME, Config, ConfigError, config_path, read_config, read_urls
+from or_otel.days import utc_day
 from or_otel.reports.money import plural, usd
 from or_otel.reports.standings import table, to_json, why_unknown
 from or_otel.reports.tables import render
@@ -70,7 +71,7 @@ def budget_command() -> None:
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
 def init_command(*, monthly: Decimal, working_days: bool, keys: str, output: Path | None, force: bool) -> None:
     """Write a first or-otel.toml with limits for month, week, day and keys."""
-    today = datetime.now(UTC).date()
+    today = utc_day(now_s())
     text = first_file(monthly, today=today, names=_key_names(keys), is_working_days=working_days)
     if output is None:
         click.echo(text, nl=False)

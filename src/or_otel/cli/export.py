@@ -20,6 +20,7 @@ from or_otel.account.history import read_activity, read_keys
 from or_otel.accounts import AccountKey, ActivityRow
 from or_otel.cli.digest import held_keys, read_settings_file, watched
 from or_otel.cli.options import fresh_ledger, ledger_option, period_options, say_empty
+from or_otel.days import utc_day
 from or_otel.facts import EXACT
 from or_otel.ledger.queries import where_from
 from or_otel.reports.charges import Charge, Owner, charges_of_attempt, charges_of_day
@@ -36,7 +37,6 @@ from or_otel.reports.export import (
     written,
 )
 from or_otel.reports.money import plural
-from or_otel.reports.over_time import day_of
 
 WHAT = ("calls", "activity")
 FIRST_DAY = date(2020, 1, 1)
@@ -164,8 +164,8 @@ def _owner(key: AccountKey) -> Owner:
 
 
 def _charges_of_activity(ledger: sqlite3.Connection, since_s: float, until_s: float) -> Iterator[Charge]:
-    first = max(FIRST_DAY, day_of(since_s))
-    end = day_of(until_s - 1) + timedelta(days=1)
+    first = max(FIRST_DAY, utc_day(since_s))
+    end = utc_day(until_s - 1) + timedelta(days=1)
     owners = {known.key.hash: _owner(known.key) for known in read_keys(ledger)}
     rest: dict[tuple[object, ...], ActivityRow] = {_place(row): row for row in read_activity(ledger, first, end)}
     per_key: dict[tuple[object, ...], list[ActivityRow]] = defaultdict(list)

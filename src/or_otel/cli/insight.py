@@ -17,6 +17,7 @@ from or_otel.cli.digest import watched
 from or_otel.cli.options import account_client, console, fresh_ledger, now_s, print_json, say_empty, settings_from
 from or_otel.cli.tasks import sections_of_workflows
 from or_otel.config import Config
+from or_otel.days import DAY_S
 from or_otel.ledger.queries import where_from
 from or_otel.reports import governance, waste
 from or_otel.reports.money import plural
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from or_otel.account.client import AccountClient
 
 F = TypeVar("F", bound=Callable[..., object])
-DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

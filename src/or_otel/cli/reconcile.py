@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -25,10 +25,11 @@ from or_otel.cli.options import (
 )
 from or_otel.cli.reconciling import Chosen, Found, UnusableError, with_account, with_invoice
 from or_otel.config import ConfigError, find_config
+from or_otel.days import ONE_DAY, utc_day
 from or_otel.reports.causes import MEANINGS, merged
 from or_otel.reports.invoice import InvoiceError
 from or_otel.reports.money import exact, usd
-from or_otel.reports.reconciliation import ONE_DAY, Comparison, utc_day
+from or_otel.reports.reconciliation import Comparison
 from or_otel.reports.tables import Column, Table, Value, render, to_csv, to_rows
 
 BY = ("key", "model")
@@ -76,7 +77,7 @@ class Day(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic 
         """Read one."""
         if isinstance(value, date):
             return value
-        today = datetime.now(UTC).date()
+        today = utc_day(time.time())
         if value == "yesterday":
             return today - ONE_DAY
         try:

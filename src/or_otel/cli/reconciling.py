@@ -24,24 +24,14 @@ from or_otel.cli.account_days import AccountDays, list_generations, read_days, s
 from or_otel.cli.options import API_KEY, MANAGEMENT_KEY, keys_from
 from or_otel.config import Config
 from or_otel.config.keys import FINGERPRINT_DIGITS, KeyMap
+from or_otel.days import DAY_S, ONE_DAY, begin_s, utc_day
 from or_otel.ledger.amending import amend, unpriced
 from or_otel.ledger.queries import entries
 from or_otel.reports.causes import Billed, Cause
 from or_otel.reports.explaining import explained, placed
 from or_otel.reports.invoice import compared_invoice, read_invoice
 from or_otel.reports.money import plural
-from or_otel.reports.reconciliation import (
-    ONE_DAY,
-    Comparison,
-    Discounts,
-    Side,
-    Tracked,
-    begin_s,
-    compared,
-    rebooked,
-    tracked_from,
-    utc_day,
-)
+from or_otel.reports.reconciliation import Comparison, Discounts, Side, Tracked, compared, rebooked, tracked_from
 
 UNUSABLE = 2
 FIRST_DAY = date(2023, 1, 1)
@@ -333,7 +323,7 @@ def _running(client: AccountClient, ledger: sqlite3.Connection, api_key: str, be
         gauge = credits_usd[period]
         if gauge is None:
             continue
-        mine = [entry for entry in entries(ledger, since_s=begin - 86_400) if entry.key_id == mark]
+        mine = [entry for entry in entries(ledger, since_s=begin - DAY_S) if entry.key_id == mark]
         tracked = [each for each in tracked_from(mine, (), {}) if each.day >= begins[period]]
         sides = compared([replace(each, day=begins[period]) for each in tracked], (), days=[begins[period]])
         row = replace(

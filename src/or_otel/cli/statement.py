@@ -15,7 +15,7 @@ from rich.console import Group
 from or_otel.account.client import AccountClient
 from or_otel.account.history import missing_days, read_activity, read_keys
 from or_otel.accounts import AccountKey
-from or_otel.cli.asking import import_history, owner_of, say_troubles, snapshot_of, utc_day
+from or_otel.cli.asking import import_history, owner_of, say_troubles, snapshot_of
 from or_otel.cli.options import (
     account_client,
     account_options,
@@ -25,10 +25,12 @@ from or_otel.cli.options import (
     fresh_ledger,
     ledger_option,
     no_keys_said,
+    now_s,
     print_json,
     settings_from,
 )
 from or_otel.config import Config
+from or_otel.days import utc_day
 from or_otel.reports.activity import left_over, total
 from or_otel.reports.markdown import sections_to_markdown
 from or_otel.reports.sections import render_section
@@ -50,7 +52,7 @@ class Month(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
             return value
         found = MONTH.fullmatch(str(value))
         if found is None or not 1 <= int(found[2]) <= LAST_MONTH or int(found[1]) < FIRST_YEAR:
-            self.fail(f"{value!r}: expected a month as {utc_day():%Y-%m}", param, ctx)
+            self.fail(f"{value!r}: expected a month as {utc_day(now_s()):%Y-%m}", param, ctx)
         return date(int(found[1]), int(found[2]), 1)
 
 
@@ -86,7 +88,7 @@ def statement_command(
     if is_markdown and (is_json or is_csv):
         raise click.UsageError("--markdown, --json and --csv: choose one")
     config = settings_from(config_path, base_url)
-    today = utc_day()
+    today = utc_day(now_s())
     since = month or (today.replace(day=1) - timedelta(days=1)).replace(day=1)
     if since > today:
         raise click.UsageError(f"--month {since:%Y-%m} has not begun")

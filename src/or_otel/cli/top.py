@@ -10,8 +10,8 @@ import click
 from rich.console import RenderableType
 from rich.live import Live
 
-from or_otel.budgets.spending import DAY_S
 from or_otel.cli.options import console, fresh_ledger, ledger_option
+from or_otel.days import DAY_S
 from or_otel.ledger.following import Following
 from or_otel.ledger.queries import DIMENSIONS, dimension_of
 from or_otel.reports.top import HOUR_S, Top, render

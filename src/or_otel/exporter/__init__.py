@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +31,7 @@ from or_otel.account.schedule import Endpoint
 from or_otel.budgets import BudgetState, Spending, budget_state, spendings_of_key
 from or_otel.config import Config
 from or_otel.config.keys import KeyMap
+from or_otel.days import utc_day
 from or_otel.exporter.comparing import closed_days
 from or_otel.exporter.health import Health, health_of
 from or_otel.exporter.kept import Kept
@@ -173,7 +174,7 @@ class Exporter:
 
     def readings(self, now_s: float) -> tuple[Reading, ...]:
         """Give what is told at a time; made once for a round and a UTC day."""
-        known, day = self._known, datetime.fromtimestamp(now_s, UTC).date()
+        known, day = self._known, utc_day(now_s)
         read = self._read
         if read is None or read.known is not known or read.day != day:
             # Two threads may both make it: they make the same.

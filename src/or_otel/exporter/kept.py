@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from or_otel.account.history import (
@@ -28,7 +28,7 @@ from or_otel.account.poller import Snapshot
 from or_otel.account.readings import NamedKey, ReconciledDay
 from or_otel.account.samples import HORIZON_S, Samples, samples_from_days
 from or_otel.accounts import AccountKey, ActivityRow
-from or_otel.budgets.spending import DAY_S
+from or_otel.days import DAY_S, ONE_DAY, begin_s, utc_day
 from or_otel.exporter.comparing import COMPARED_DAYS, reconciled_days
 from or_otel.ledger import DATABASE, LedgerError, open_ledger
 from or_otel.ledger.importing import import_journals
@@ -88,7 +88,7 @@ class Kept:
 
     def take(self, snapshot: Snapshot, now_s: float) -> None:
         """Keep what is new in a snapshot, and read what others added."""
-        today = _day(now_s)
+        today = utc_day(now_s)
         self._see(snapshot, now_s)
         if self._folder is None:
             self._take_activity(snapshot, today)
@@ -109,7 +109,7 @@ class Kept:
         """Reckon what a key had spent at earlier midnights, as far as its closed days were kept."""
         if self._folder is None or key.hash is None:
             return {}
-        today = _day(at_s)
+        today = utc_day(at_s)
         days = round(HORIZON_S / DAY_S)
         try:
             with open_ledger(self._folder / DATABASE) as ledger:
@@ -133,7 +133,7 @@ class Kept:
             return
         try:
             with open_ledger(self._folder / DATABASE) as ledger:
-                self.reconciled = self._compared(ledger, _day(now_s), keys, hash_of)
+                self.reconciled = self._compared(ledger, utc_day(now_s), keys, hash_of)
         except (LedgerError, OSError) as error:
             self._say(str(error))
         else:
@@ -242,11 +242,11 @@ class Kept:
         ]
         if not days:
             return ()
-        begin, end = days[0] - timedelta(days=1), days[-1] + timedelta(days=2)
+        begin, end = days[0] - ONE_DAY, days[-1] + timedelta(days=2)
         rows = list(read_activity(ledger, begin, end))
         for key_hash in keys:
             rows += read_activity(ledger, begin, end, key_hash)
-        attempts = tuple(entries(ledger, since_s=_begin_s(begin), until_s=_begin_s(end)))
+        attempts = tuple(entries(ledger, since_s=begin_s(begin), until_s=begin_s(end)))
         return reconciled_days(attempts, rows, days, keys, hash_of)
 
     def _say(self, problem: str | None) -> None:
@@ -261,13 +261,5 @@ def _hashes(snapshot: Snapshot) -> frozenset[str]:
 
 def _covered(asked_s: float, now_s: float) -> list[date]:
     """Give the days an answer was about: of a midnight between question and answer, only what both sides hold."""
-    asked, oldest = _day(asked_s), _day(now_s) - timedelta(days=DAYS)
+    asked, oldest = utc_day(asked_s), utc_day(now_s) - timedelta(days=DAYS)
     return [day for ago in range(1, DAYS + 1) if (day := asked - timedelta(days=ago)) >= oldest]
-
-
-def _day(at_s: float) -> date:
-    return datetime.fromtimestamp(at_s, UTC).date()
-
-
-def _begin_s(day: date) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()

@@ -15,7 +15,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from or_otel.accounts import Spend
-from or_otel.budgets.spending import DAY_S, Ledger, PeriodName, Sample, Spending, period_at
+from or_otel.budgets.spending import Ledger, PeriodName, Sample, Spending, period_at
+from or_otel.days import DAY_S
 from or_otel.entries import Entry
 from or_otel.facts import EXACT, ZERO, TokenType, Usage, token_parts
 from or_otel.ledger.queries import entries

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
+from or_otel.days import DAY_S
 from or_otel.ledger import DATABASE, open_ledger, writing
 from or_otel.ledger.importing import import_journals, is_process_gone
 from or_otel.ledger.lifetime import forget_where, put_by
@@ -19,7 +20,6 @@ from or_otel.ledger.queries import entries
 KEEP_DAYS = 90
 MAX_BYTES = 512 * 1024 * 1024
 """About half a million attempts."""
-DAY_S = 86_400.0
 
 
 def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DAYS, max_bytes: int = MAX_BYTES) -> int:

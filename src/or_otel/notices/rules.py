@@ -17,8 +17,8 @@ from typing import Literal
 
 from or_otel.accounts import AccountKey, Credits
 from or_otel.budgets import BudgetState, PeriodName, period_at
-from or_otel.budgets.spending import DAY_S
 from or_otel.config.options import NoticeKind, NotifyOptions
+from or_otel.days import DAY_S
 from or_otel.facts import ZERO
 
 Severity = Literal["info", "warning", "critical"]

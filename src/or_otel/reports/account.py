@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
 
 from or_otel.accounts import AccountKey, ActivityRow, Credits, KeyKind, Spend
 from or_otel.budgets import Budget, Forecast, PeriodName, Sample, Spending, budget_state, period_at
-from or_otel.budgets.spending import DAY_S, RESET_GRACE_S, Ledger, rise_of
+from or_otel.budgets.spending import RESET_GRACE_S, Ledger, rise_of
+from or_otel.days import DAY_S, begin_s
 from or_otel.facts import ZERO
 from or_otel.reports.activity import plus, total
 from or_otel.reports.money import exact, usd
@@ -202,12 +203,8 @@ def _days(ledger: Ledger, told: Told) -> dict[float, Decimal] | None:
     rows = sorted(told.activity, key=lambda row: row.day)
     days = {}
     for day, of_day in groupby(rows, key=lambda row: row.day):
-        days[_midnight_s(day)] = total(row.credits_usd if ledger == "openrouter" else row.byok_usd for row in of_day)
+        days[begin_s(day)] = total(row.credits_usd if ledger == "openrouter" else row.byok_usd for row in of_day)
     return days
-
-
-def _midnight_s(day: date) -> float:
-    return datetime.combine(day, time(), UTC).timestamp()
 
 
 def _gauge(name: PeriodName, spending: Spending) -> Decimal | None:

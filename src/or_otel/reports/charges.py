@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from or_otel.accounts import ActivityRow
-from or_otel.budgets.spending import DAY_S
+from or_otel.days import DAY_S, begin_s
 from or_otel.entries import Entry
 from or_otel.facts import ZERO
-from or_otel.reports.over_time import start_s
 from or_otel.reports.tables import Value
 
 OPENROUTER = "OpenRouter"
@@ -128,14 +127,14 @@ def charges_of_attempt(entry: Entry, owner: Owner) -> Iterator[Charge]:
 
 def charges_of_day(row: ActivityRow, owner: Owner) -> Iterator[Charge]:
     """Give what OpenRouter booked for a day on one endpoint, and what the provider bills beside it."""
-    begin_s = start_s(row.day)
+    day_s = begin_s(row.day)
     is_byok_main = bool(row.byok_usd) and not row.credits_usd
     more: dict[str, Value] = {"x_EndpointId": row.endpoint_id, "x_Permaslug": row.permaslug}
 
     def charge(cost: Decimal | None, issuer: str, *, is_main: bool) -> Charge:
         return Charge(
-            started_at_s=begin_s,
-            ended_at_s=begin_s + DAY_S,
+            started_at_s=day_s,
+            ended_at_s=day_s + DAY_S,
             cost=cost,
             issuer=issuer,
             seller=OPENROUTER,

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from or_otel.budgets.spending import DAY_S
+from or_otel.days import DAY_S, begin_s, utc_day
 from or_otel.reports.caching import Caching
 from or_otel.reports.governance import ByokFalls, Violations
 from or_otel.reports.leaks import Unattributed, Waste
 from or_otel.reports.limits import Budgets
 from or_otel.reports.market import Market
-from or_otel.reports.over_time import Days, Spent, day_name, day_of, start_s
+from or_otel.reports.over_time import Days, Spent, day_name
 from or_otel.reports.rankings import Dearest, Pareto, keys, models, teams
 from or_otel.reports.sections import Call, Frame, Part, Section, render_section, section_to_json
 
@@ -68,11 +68,11 @@ def whole_days(since_s: float, until_s: float) -> tuple[float, int]:
     `7d` before a noon is the noon of a day that would be cut in two; the period is the seven days
     that end with this one. What began today stays today.
     """
-    first, last = day_of(since_s), day_of(until_s - 1)
-    begin_s = start_s(first)
-    if begin_s < since_s and first < last:
-        begin_s += DAY_S
-    return begin_s, (last - day_of(begin_s)).days + 1
+    first, last = utc_day(since_s), utc_day(until_s - 1)
+    first_s = begin_s(first)
+    if first_s < since_s and first < last:
+        first_s += DAY_S
+    return first_s, (last - utc_day(first_s)).days + 1
 
 
 def digest_of(frame: Frame, calls: Iterable[Call]) -> Digest:
@@ -86,7 +86,7 @@ def digest_of(frame: Frame, calls: Iterable[Call]) -> Digest:
     for call in calls:
         for part in parts:
             part.add(call)
-    first, last = day_of(frame.since_s), day_of(frame.until_s - 1)
+    first, last = utc_day(frame.since_s), utc_day(frame.until_s - 1)
     days = day_name(first) if first == last else f"{day_name(first)} to {day_name(last)}"
     return Digest(
         title=f"LLM spending, {days} {last.year}",

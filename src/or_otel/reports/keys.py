@@ -13,8 +13,8 @@ from decimal import Decimal
 from typing import Literal
 
 from or_otel.accounts import AccountKey
-from or_otel.budgets.spending import DAY_S
 from or_otel.config.keys import OWNER_FIELDS, Assignment
+from or_otel.days import DAY_S
 from or_otel.entries import Entry
 from or_otel.facts import ZERO
 from or_otel.reports.account import HASH_DIGITS, NEAR, key_name

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from or_otel.accounts import Model
+from or_otel.days import utc_day
 from or_otel.facts import ZERO
 from or_otel.reports.money import exact, plural, usd
-from or_otel.reports.over_time import change, day_of
+from or_otel.reports.over_time import change
 from or_otel.reports.sections import Call, Frame, Section
 from or_otel.reports.tables import Column, Table, Value
 
@@ -75,7 +76,7 @@ class Market:
         for model in self._frame.models:
             spent = self._spent_on(model)
             if model.expires_at_s is not None and spent is not None:
-                yield model.id, "expires", f"goes on {day_of(model.expires_at_s)}", spent
+                yield model.id, "expires", f"goes on {utc_day(model.expires_at_s)}", spent
 
     def _repriced(self) -> Iterator[tuple[Value, ...]]:
         before: Mapping[str, Model] = {model.id: model for model in self._frame.models_before or ()}

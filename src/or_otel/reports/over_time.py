@@ -10,10 +10,10 @@ import calendar
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
-from or_otel.budgets.spending import DAY_S
+from or_otel.days import DAY_S, begin_s, utc_day
 from or_otel.entries import Adding, Sums
 from or_otel.facts import ZERO
 from or_otel.reports.money import UNKNOWN, plural, usd
@@ -28,16 +28,6 @@ UNUSUAL = 2
 LEAST_EXCESS = Decimal("0.01")
 SHOWN_SERIES = 5
 OTHERS = "others"
-
-
-def day_of(at_s: float) -> date:
-    """Give the UTC day of a time."""
-    return datetime.fromtimestamp(at_s, UTC).date()
-
-
-def start_s(day: date) -> float:
-    """Give the Unix time of a UTC day's begin."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
 def day_name(day: date) -> str:
@@ -66,8 +56,8 @@ def month_before(day: date) -> date:
 
 def read_from_s(frame: Frame) -> float:
     """Give since when calls are needed for a frame: weeks for the usual, and the whole month before."""
-    month = month_before(day_of(frame.until_s - 1))
-    return min(frame.since_s - max(frame.shift_s, WEEKS * 7 * DAY_S), start_s(month))
+    month = month_before(utc_day(frame.until_s - 1))
+    return min(frame.since_s - max(frame.shift_s, WEEKS * 7 * DAY_S), begin_s(month))
 
 
 class Spent:
@@ -75,8 +65,8 @@ class Spent:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        today = day_of(frame.until_s - 1)
-        self._month_s, self._last_month_s = start_s(today.replace(day=1)), start_s(month_before(today))
+        today = utc_day(frame.until_s - 1)
+        self._month_s, self._last_month_s = begin_s(today.replace(day=1)), begin_s(month_before(today))
         self._month_days = calendar.monthrange(today.year, today.month)[1]
         # The same stretch of a shorter month is that whole month.
         self._last_month_until_s = min(self._last_month_s + frame.until_s - self._month_s, self._month_s)
@@ -103,7 +93,7 @@ class Spent:
             for name in names:
                 self._sums[name].add(entry)
             if at_s >= self._last_month_s:
-                self._by_day[day_of(at_s)] += entry.total or ZERO
+                self._by_day[utc_day(at_s)] += entry.total or ZERO
 
     def sections(self) -> Iterator[Section]:
         """Give the comparison."""
@@ -127,7 +117,7 @@ class Spent:
             lead += f", {changes['period']} against {titles['before']}"
         notes = []
         if self._first_s is not None and not self._reaches(self._last_month_s):
-            notes.append(f"The ledger begins on {day_of(self._first_s)}: what came before it is not in these figures.")
+            notes.append(f"The ledger begins on {utc_day(self._first_s)}: what came before it is not in these figures.")
         yield Section(
             name="spent",
             title="Spent",
@@ -154,7 +144,7 @@ class Spent:
         return self._first_s is not None and self._first_s < at_s + DAY_S
 
     def _months(self) -> Chart | None:
-        this, last = day_of(self._month_s), day_of(self._last_month_s)
+        this, last = utc_day(self._month_s), utc_day(self._last_month_s)
         lines = [
             Series(name=f"{this:%B}", values=tuple(self._running(this, self._frame.until_s))),
             Series(name=f"{last:%B}", values=tuple(self._running(last, self._month_s))),
@@ -168,7 +158,7 @@ class Spent:
 
     def _running(self, month: date, until_s: float) -> Iterator[Decimal]:
         total, day = ZERO, month
-        while day.month == month.month and start_s(day) < until_s:
+        while day.month == month.month and begin_s(day) < until_s:
             total += self._by_day.get(day, ZERO)
             yield total
             day += timedelta(days=1)
@@ -186,7 +176,7 @@ class Days:
 
     def add(self, call: Call) -> None:
         """Take a call."""
-        day = day_of(call[-1].call_started_at_s)
+        day = utc_day(call[-1].call_started_at_s)
         self._first_day = day if self._first_day is None else min(self._first_day, day)
         is_now = self._frame.is_now(call)
         for entry in call:
@@ -200,7 +190,7 @@ class Days:
         """Give the days."""
         if not self._days:
             return
-        first = day_of(self._frame.since_s)
+        first = utc_day(self._frame.since_s)
         days = [first + timedelta(days=number) for number in range(self._frame.days)]
         sums = {day: self._days[day].sums() for day in days}
         usual = {day: self._usual(day) for day in days}
@@ -254,7 +244,7 @@ class Days:
         costs = [
             self._earlier.get(each, ZERO)
             for each in same
-            if start_s(each) < self._frame.since_s and self._first_day is not None and each > self._first_day
+            if begin_s(each) < self._frame.since_s and self._first_day is not None and each > self._first_day
         ][:WEEKS]
         return statistics.median(costs) if len(costs) >= MIN_WEEKS else None
 

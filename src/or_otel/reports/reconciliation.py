@@ -13,23 +13,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from decimal import Decimal
 from itertools import combinations
 
 from or_otel.accounts import ActivityRow
+from or_otel.days import ONE_DAY, begin_s, utc_day
 from or_otel.entries import Entry
 from or_otel.facts import EXACT, ZERO
 from or_otel.routes import is_same_model
 
 ROUNDING_USD = Decimal("1e-9")
 """Sums that differ by less are the same: binary floats on the other side."""
-DAY_S = 86_400
 NEAR_S = 300.0
 """Calls that began or ended so near to a midnight may be booked beyond it; clocks differ, rows are written late."""
 MAX_NEAR = 12
 """More calls of one key and model near one midnight are not tried in every combination."""
-ONE_DAY = timedelta(days=1)
 FREE = ":free"
 
 Discounts = Mapping[str, Decimal]
@@ -163,16 +162,6 @@ def tracked_from(entries: Iterable[Entry], rows: Iterable[ActivityRow], hash_of:
             model = names.of(entry.response_model, entry.request_model)
             found.append(Tracked(entry=entry, day=day, began_on=day, model=model, key_hash=key_hash))
     return found
-
-
-def utc_day(at_s: float) -> date:
-    """Give the UTC day of a Unix time."""
-    return datetime.fromtimestamp(at_s, UTC).date()
-
-
-def begin_s(day: date) -> float:
-    """Give the Unix time at which a UTC day begins."""
-    return datetime.combine(day, time(), UTC).timestamp()
 
 
 class _ModelNames:

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from or_otel.accounts import Model
 from or_otel.budgets import Budget
-from or_otel.budgets.spending import DAY_S, Spending
+from or_otel.budgets.spending import Spending
+from or_otel.days import DAY_S
 from or_otel.entries import Entry
 from or_otel.reports.tables import Table, render, to_rows
 

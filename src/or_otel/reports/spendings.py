@@ -12,7 +12,8 @@ from decimal import Decimal
 
 from or_otel.accounts import Spend
 from or_otel.budgets import Budget
-from or_otel.budgets.spending import DAY_S, Ledger, PeriodName, Sample, Source, Spending, period_at
+from or_otel.budgets.spending import Ledger, PeriodName, Sample, Source, Spending, period_at
+from or_otel.days import DAY_S
 from or_otel.entries import Entry
 from or_otel.facts import ZERO
 

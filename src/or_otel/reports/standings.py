@@ -13,7 +13,7 @@ from typing import Literal
 
 from or_otel.accounts import AccountKey
 from or_otel.budgets import Budget, BudgetState, Spending, budget_state, period_at, spendings_of_key
-from or_otel.budgets.spending import DAY_S
+from or_otel.days import DAY_S
 from or_otel.reports.money import exact, share, usd
 from or_otel.reports.tables import Column, Table, Value
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from itertools import groupby
 
 from or_otel.accounts import AccountKey, ActivityRow
+from or_otel.days import ONE_DAY, begin_s
 from or_otel.facts import ZERO
 from or_otel.reports.account import HASH_DIGITS, key_name
 from or_otel.reports.activity import (
@@ -29,8 +30,6 @@ from or_otel.reports.money import exact, plural, usd
 from or_otel.reports.reconciliation import Discounts, effective_usd
 from or_otel.reports.sections import Section
 from or_otel.reports.tables import Column, Table, Value, to_rows
-
-ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +93,7 @@ class Statement:
 def of_days(key: AccountKey, days: Iterable[date]) -> tuple[date, ...]:
     """Leave out days before the key was made: nothing can be missing of them."""
     made = key.created_at_s
-    return tuple(day for day in days if made is None or _end_s(day) > made)
-
-
-def _end_s(day: date) -> float:
-    return float((day + ONE_DAY - date(1970, 1, 1)).days * 86_400)
+    return tuple(day for day in days if made is None or begin_s(day + ONE_DAY) > made)
 
 
 # Sections -------------------------------------------------------------------------------------------------------------

@@ -16,11 +16,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from or_otel.budgets.spending import DAY_S
+from or_otel.days import DAY_S, utc_day
 from or_otel.entries import Entry
 from or_otel.facts import EXACT, ZERO
 from or_otel.reports.money import count, seconds, tokens, usd
-from or_otel.reports.over_time import day_of
 
 MINUTE_S, HOUR_S = 60, 3600
 KEPT: Mapping[int, int] = {1: 60, MINUTE_S: 60, DAY_S: 1}
@@ -187,7 +186,7 @@ def render(top: Top, *, by: str, now_s: float, problems: tuple[str, ...] = ()) -
         if calls:
             parts += [Text(title, style="bold cyan"), _calls(calls), Text()]
     parts += [Text(f"journal not read: {problem}", style="red") for problem in problems]
-    parts.append(Text(f"{day_of(now_s)}, times in UTC; calls count when they end", style="dim"))
+    parts.append(Text(f"{utc_day(now_s)}, times in UTC; calls count when they end", style="dim"))
     return Group(*parts)
 
 

@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
+from or_otel.days import DAY_S
 from or_otel.facts import ZERO
 from or_otel.simulator.account import Account, Key, iso
-from or_otel.simulator.book import DAY_S, Entry
+from or_otel.simulator.book import Entry
 from or_otel.simulator.market import MODELS
 from or_otel.simulator.questions import QuestionError
 from or_otel.simulator.scenarios import Received, Scenario, error

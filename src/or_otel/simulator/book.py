@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, NamedTuple, TypeVar
 
+from or_otel.days import DAY_S
 from or_otel.facts import ZERO, Outcome, RouteAttempt, Usage
 
 Money = Literal["charged", "upstream", "spend"]
 Group = TypeVar("Group", bound=Hashable)
-
-DAY_S = 86_400
 
 
 def fingerprint(key: str) -> str:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
+from or_otel.days import DAY_S
 from or_otel.entries import Entry as LedgerEntry
 from or_otel.facts import ZERO, RouteAttempt, Usage
 from or_otel.simulator.account import WORKSPACE_ID, Account, Reset
-from or_otel.simulator.book import DAY_S, Entry, fingerprint
+from or_otel.simulator.book import Entry, fingerprint
 from or_otel.simulator.market import Model, Offer, model_named, native_finish, price_of
 from or_otel.simulator.scenarios import USER_ID
 

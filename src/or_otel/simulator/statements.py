@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from or_otel.days import DAY_S
 from or_otel.simulator.account import (
     BEGAN_AT_S,
     PERIODS,
@@ -21,7 +22,7 @@ from or_otel.simulator.account import (
     endpoint_id,
     iso,
 )
-from or_otel.simulator.book import DAY_S, Slot, Tally
+from or_otel.simulator.book import Slot, Tally
 from or_otel.simulator.market import MODELS
 from or_otel.simulator.questions import Query, QuestionError, day, page, truth, whole
 from or_otel.simulator.scenarios import Received, Scenario, error
