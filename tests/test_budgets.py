@@ -16,6 +16,7 @@ from or_otel.budgets import (
     spendings_of_key,
     thinned,
 )
+from or_otel.budgets.spending import spending_of_days
 from or_otel.days import DAY_S
 
 HOUR_S = 3600
@@ -163,6 +164,28 @@ def test_a_key_is_meant_by_name_pattern_or_hash(value):
     assert budget(scope="key", value=value).covers(spending)
     assert not budget(scope="key", value="cdcdcdcd").covers(spending)
     assert not budget(scope="key", value="other").covers(spending)
+
+
+def test_sums_of_days_tell_each_period_and_rise_only_on_days_with_spending():
+    day = int(MIDMONTH_S // DAY_S) + 2  # a Wednesday
+    at_s = day * DAY_S + 3600.0
+    days = {day - 20: Decimal(8), day - 3: Decimal(4), day - 1: Decimal(2), day: Decimal(1)}
+
+    told = spending_of_days(days, at_s=at_s, source="client", ledger="upstream", labels={"team": "search"})
+
+    assert told.spend == Spend(
+        lifetime_usd=Decimal(15), daily_usd=Decimal(1), weekly_usd=Decimal(3), monthly_usd=Decimal(7)
+    )
+    assert (told.ledger, told.labels) == ("upstream", {"team": "search"})
+    assert [((each.at_s - at_s + 3600) / DAY_S, each.total_usd) for each in told.samples] == [
+        (-20, 0),
+        (-19, 8),
+        (-3, 8),  # nothing in between
+        (-2, 12),
+        (-1, 12),
+        (0, 14),
+        (3600 / DAY_S, 15),  # today has come no further
+    ]
 
 
 def test_tags_of_clients_and_labels_of_the_account_are_not_mixed():

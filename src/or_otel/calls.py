@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import reduce
 
 from or_otel.facts import (
     EXACT,
-    ZERO,
     Api,
     Cost,
     CostSource,
@@ -28,6 +26,7 @@ from or_otel.facts import (
     UnpricedReason,
     Usage,
     WasteKind,
+    added,
 )
 from or_otel.runs import RunEmission, RunSaying, RunStarted
 
@@ -319,20 +318,15 @@ def sum_costs(costs: Iterable[Cost]) -> Cost | None:
         return costs[0] if costs else None
     is_byok = None if any(cost.is_byok is None for cost in costs) else any(cost.is_byok for cost in costs)
     return Cost(
-        charged=_added(cost.charged for cost in costs),
-        upstream=_added(cost.upstream_bill if is_byok else cost.upstream for cost in costs),
-        input=_added(cost.input for cost in costs),
-        output=_added(cost.output for cost in costs),
-        tools=_added(cost.tools for cost in costs),
+        charged=added(cost.charged for cost in costs),
+        upstream=added(cost.upstream_bill if is_byok else cost.upstream for cost in costs),
+        input=added(cost.input for cost in costs),
+        output=added(cost.output for cost in costs),
+        tools=added(cost.tools for cost in costs),
         is_byok=is_byok,
         source=costs[-1].source,
         is_direct=all(cost.is_direct for cost in costs),
     )
-
-
-def _added(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    known = [amount for amount in amounts if amount is not None]
-    return reduce(EXACT.add, known, ZERO) if known else None
 
 
 def increase(before: Cost | None, after: Cost) -> Cost | None:

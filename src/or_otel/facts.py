@@ -7,9 +7,10 @@ Readers in `wire` make these from bytes; everything above only reads them. Money
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
+from functools import reduce
 from typing import Literal
 
 Api = Literal[
@@ -36,9 +37,29 @@ TokenType = Literal["input_fresh", "input_cache_read", "input_cache_write", "out
 WasteKind = Literal["cancelled", "error", "truncated", "retry_loop"]
 UnpricedReason = Literal["cancelled", "not_reported", "unreadable", "error", "billing_unknown"]
 
+FINGERPRINT_DIGITS = 12
+"""Hexadecimal digits of a key's SHA-256 by which it is named; all that is ever kept of a key."""
 ZERO = Decimal(0)
 EXACT = Context(prec=200)
 """The host may have set a coarse decimal context for its own thread; sums of money must not round."""
+
+
+def plus(amount: Decimal | None, other: Decimal | None) -> Decimal | None:
+    """Add exactly; None only when neither is said."""
+    if amount is None or other is None:
+        return other if amount is None else amount
+    return EXACT.add(amount, other)
+
+
+def added(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Add up exactly what is said; None when nothing is."""
+    return reduce(plus, amounts, None)
+
+
+def total(amounts: Iterable[Decimal | None]) -> Decimal:
+    """Add up exactly what is said; zero when nothing is."""
+    whole = added(amounts)
+    return ZERO if whole is None else whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

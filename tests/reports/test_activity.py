@@ -4,7 +4,8 @@ from datetime import date
 from decimal import Decimal, localcontext
 
 from or_otel.accounts import ActivityRow
-from or_otel.reports.activity import add_rows, grouped, left_over, total
+from or_otel.facts import total
+from or_otel.reports.activity import add_rows, grouped, left_over
 
 DAY = date(2026, 11, 19)
 

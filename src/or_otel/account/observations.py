@@ -30,7 +30,7 @@ from or_otel.budgets import BudgetState
 from or_otel.budgets.spending import PeriodName, period_at
 from or_otel.catalogue import Metric
 from or_otel.days import utc_day
-from or_otel.facts import EXACT, ZERO, TokenType, Usage, token_parts
+from or_otel.facts import EXACT, ZERO, TokenType, Usage, token_parts, total
 
 MAX_SETS = 1_900
 """Below the 2,000 at which the SDK folds what it gets last, money included, into one unnamed set."""
@@ -114,7 +114,7 @@ def _usage(ledger: str, spends: Sequence[Spend], attributes: Attributes) -> Iter
     ):
         told = [amount for amount in amounts if amount is not None]
         if told:
-            yield Reading(metric, _sum(told), on_ledger)
+            yield Reading(metric, total(told), on_ledger)
 
 
 def _key_state(key: AccountKey, attributes: Attributes, now_s: float) -> Iterator[Reading]:
@@ -185,7 +185,7 @@ def _activity(rows: Iterable[ActivityRow], today: date) -> Iterator[Reading]:
             told = [amount for amount in amounts if amount is not None]
             if told:
                 attributes = {**place.attributes, semconv.OPENROUTER_COST_LEDGER: ledger}
-                yield Reading(catalogue.ACTIVITY_COST, _sum(told), attributes)
+                yield Reading(catalogue.ACTIVITY_COST, total(told), attributes)
     for place, found in requests.items():
         counts = [row.requests for row in found if row.requests is not None]
         if counts:
@@ -205,7 +205,7 @@ def _by_place(closed: Sequence[tuple[ActivityRow, int]], sets: int) -> dict[_Pla
     spent: dict[tuple[str | None, str | None], Decimal] = {}
     for row, _ in closed:
         offer = (row.model or row.permaslug, row.provider)
-        spent[offer] = _sum([spent.get(offer, ZERO), row.credits_usd or ZERO, row.byok_usd or ZERO])
+        spent[offer] = total([spent.get(offer, ZERO), row.credits_usd or ZERO, row.byok_usd or ZERO])
     room = MAX_SETS // (sets * max(1, len({days_ago for _, days_ago in closed})))
     named = set(spent)
     if len(spent) > room:
@@ -302,15 +302,15 @@ def _prices(prices: Prices, attributes: Attributes) -> Iterator[Reading]:
 
 
 def _ledger(totals: Sequence[LedgerTotal]) -> Iterator[Reading]:
-    for total in _folded(totals, MAX_SETS // 2):
-        for ledger, amount in (("openrouter", total.credits_usd), ("upstream", total.upstream_usd)):
-            attributes = {**total.attributes, semconv.OPENROUTER_COST_LEDGER: ledger}
+    for each in _folded(totals, MAX_SETS // 2):
+        for ledger, amount in (("openrouter", each.credits_usd), ("upstream", each.upstream_usd)):
+            attributes = {**each.attributes, semconv.OPENROUTER_COST_LEDGER: ledger}
             yield from _if_told(catalogue.LEDGER_COST, amount, attributes)
-    for total in _folded(totals, MAX_SETS):
-        yield Reading(catalogue.LEDGER_CALLS, total.calls, total.attributes)
-    for total in _folded(totals, MAX_SETS // TOKEN_TYPES):
-        for kind, count in total.tokens.items():
-            attributes = {**total.attributes, semconv.OPENROUTER_TOKEN_TYPE: kind}
+    for each in _folded(totals, MAX_SETS):
+        yield Reading(catalogue.LEDGER_CALLS, each.calls, each.attributes)
+    for each in _folded(totals, MAX_SETS // TOKEN_TYPES):
+        for kind, count in each.tokens.items():
+            attributes = {**each.attributes, semconv.OPENROUTER_TOKEN_TYPE: kind}
             yield Reading(catalogue.LEDGER_TOKENS, count, attributes)
 
 
@@ -321,14 +321,14 @@ def _folded(totals: Sequence[LedgerTotal], room: int) -> Sequence[LedgerTotal]:
     rest = totals[room - 1 :]
     names = [name for name in catalogue.LEDGER_CALLS.attributes if name != catalogue.TAGS]
     tokens: dict[TokenType, int] = {}
-    for total in rest:
-        for kind, count in total.tokens.items():
+    for each in rest:
+        for kind, count in each.tokens.items():
             tokens[kind] = tokens.get(kind, 0) + count
     folded = LedgerTotal(
         attributes=dict.fromkeys(names, semconv.OTHER),
-        credits_usd=_sum([total.credits_usd for total in rest if total.credits_usd is not None]),
-        upstream_usd=_sum([total.upstream_usd for total in rest if total.upstream_usd is not None]),
-        calls=sum(total.calls for total in rest),
+        credits_usd=total(each.credits_usd for each in rest),
+        upstream_usd=total(each.upstream_usd for each in rest),
+        calls=sum(each.calls for each in rest),
         tokens=tokens,
     )
     return (*totals[: room - 1], folded)
@@ -349,10 +349,3 @@ def _polls(snapshot: Snapshot) -> Iterator[Reading]:
         if endpoint not in hidden:
             attributes = {semconv.OR_OTEL_ENDPOINT: endpoint, semconv.ERROR_TYPE: error_type}
             yield Reading(catalogue.POLL_ERRORS, count, attributes)
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    total = ZERO
-    for amount in amounts:
-        total = EXACT.add(total, amount)
-    return total

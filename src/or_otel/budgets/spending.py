@@ -18,7 +18,7 @@ from typing import Literal
 
 from or_otel.accounts import AccountKey, Spend
 from or_otel.days import DAY_S
-from or_otel.facts import ZERO
+from or_otel.facts import EXACT, ZERO, total
 
 PeriodName = Literal["day", "week", "month", "lifetime"]
 PERIODS: tuple[PeriodName, ...] = ("day", "week", "month", "lifetime")
@@ -135,6 +135,45 @@ def spendings_of_key(
         )
 
     return on("openrouter", key.credits), on("upstream", key.byok)
+
+
+def spending_of_days(
+    days: Mapping[int, Decimal], *, at_s: float, source: Source, ledger: Ledger, labels: Mapping[str, str]
+) -> Spending:
+    """Give what sums of whole UTC days tell, with a total at each day's end for the rate.
+
+    Args:
+        days: Number of the day since 1970 → spent on it; at least one.
+        at_s: The moment; the day that holds it has come as far as that.
+        source: Whose figures.
+        ledger: Which of the two.
+        labels: Whose spending.
+    """
+    whole = ZERO
+    samples = [Sample(at_s=float(min(days) * DAY_S), total_usd=ZERO)]
+    for day in sorted(days):
+        if samples[-1].at_s < day * DAY_S:
+            samples.append(Sample(at_s=float(day * DAY_S), total_usd=whole))  # idle days rose by nothing
+        whole = EXACT.add(whole, days[day])
+        samples.append(Sample(at_s=min(float((day + 1) * DAY_S), at_s), total_usd=whole))
+
+    def spent_in(period: PeriodName) -> Decimal:
+        start_s = period_at(period, at_s).start_s or 0.0
+        return total(amount for day, amount in days.items() if day * DAY_S >= start_s)
+
+    return Spending(
+        source=source,
+        ledger=ledger,
+        labels=labels,
+        at_s=at_s,
+        spend=Spend(
+            lifetime_usd=whole,
+            daily_usd=spent_in("day"),
+            weekly_usd=spent_in("week"),
+            monthly_usd=spent_in("month"),
+        ),
+        samples=tuple(samples),
+    )
 
 
 def thinned(samples: Sequence[Sample], *, now_s: float) -> tuple[Sample, ...]:

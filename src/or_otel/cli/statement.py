@@ -31,7 +31,8 @@ from or_otel.cli.options import (
 )
 from or_otel.config import Config
 from or_otel.days import utc_day
-from or_otel.reports.activity import left_over, total
+from or_otel.facts import total
+from or_otel.reports.activity import left_over
 from or_otel.reports.markdown import sections_to_markdown
 from or_otel.reports.sections import render_section
 from or_otel.reports.statement import BilledKey, Statement, lines, of_days, sections, title, to_json

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from or_otel.accounts import Spend
-from or_otel.budgets.spending import Ledger, PeriodName, Sample, Spending, period_at
+from or_otel.budgets.spending import Ledger, Spending, spending_of_days
 from or_otel.days import DAY_S
 from or_otel.entries import Entry
-from or_otel.facts import EXACT, ZERO, TokenType, Usage, token_parts
+from or_otel.facts import EXACT, ZERO, TokenType, Usage, plus, token_parts
 from or_otel.ledger.queries import entries
 
 SCHEMA = (
@@ -83,8 +82,8 @@ class GroupSums:
     def add(self, other: GroupSums) -> None:
         """Add what another one holds."""
         self.first_day = min(self.first_day, other.first_day)
-        self.credits = _sum(self.credits, other.credits)
-        self.upstream = _sum(self.upstream, other.upstream)
+        self.credits = plus(self.credits, other.credits)
+        self.upstream = plus(self.upstream, other.upstream)
         self.calls += other.calls
         for kind, tokens in other.tokens.items():
             self.tokens[kind] = self.tokens.get(kind, 0) + tokens
@@ -172,7 +171,10 @@ class Lifetime:
                         of_day = days.setdefault((ledger, labels), {})
                         when = sums.first_day if day is None else day
                         of_day[when] = EXACT.add(of_day.get(when, ZERO), amount)
-        return tuple(_spending(ledger, dict(labels), of_day, at_s) for (ledger, labels), of_day in days.items())
+        return tuple(
+            spending_of_days(of_day, at_s=at_s, source="client", ledger=ledger, labels=dict(labels))
+            for (ledger, labels), of_day in days.items()
+        )
 
 
 def keep_apart_by(ledger: sqlite3.Connection, tags: Iterable[str]) -> None:
@@ -283,42 +285,8 @@ def _add(sums: Sums, group: Group, one: GroupSums) -> None:
     held.add(one)
 
 
-def _sum(amount: Decimal | None, other: Decimal | None) -> Decimal | None:
-    if amount is None or other is None:
-        return other if amount is None else amount
-    return EXACT.add(amount, other)
-
-
 def _by_ledger(sums: GroupSums) -> tuple[tuple[Ledger, Decimal | None], ...]:
     return (("openrouter", sums.credits), ("upstream", sums.upstream))
-
-
-def _spending(ledger: Ledger, labels: Mapping[str, str], days: Mapping[int, Decimal], at_s: float) -> Spending:
-    total = ZERO
-    samples = [Sample(at_s=float(min(days) * DAY_S), total_usd=ZERO)]
-    for day in sorted(days):
-        if samples[-1].at_s < day * DAY_S:
-            samples.append(Sample(at_s=float(day * DAY_S), total_usd=total))  # idle days rose by nothing
-        total = EXACT.add(total, days[day])
-        samples.append(Sample(at_s=min(float((day + 1) * DAY_S), at_s), total_usd=total))
-    spent = {period: _since(period, days, at_s) for period in ("day", "week", "month")}
-    return Spending(
-        source="client",
-        ledger=ledger,
-        labels=labels,
-        at_s=at_s,
-        spend=Spend(lifetime_usd=total, daily_usd=spent["day"], weekly_usd=spent["week"], monthly_usd=spent["month"]),
-        samples=tuple(samples),
-    )
-
-
-def _since(period: PeriodName, days: Mapping[int, Decimal], at_s: float) -> Decimal:
-    start_s = period_at(period, at_s).start_s or 0.0
-    spent = ZERO
-    for day, amount in days.items():
-        if day * DAY_S >= start_s:
-            spent = EXACT.add(spent, amount)
-    return spent
 
 
 # Text -----------------------------------------------------------------------------------------------------------------

@@ -17,8 +17,7 @@ from or_otel.accounts import AccountKey, ActivityRow, Credits, KeyKind, Spend
 from or_otel.budgets import Budget, Forecast, PeriodName, Sample, Spending, budget_state, period_at
 from or_otel.budgets.spending import RESET_GRACE_S, Ledger, rise_of
 from or_otel.days import DAY_S, begin_s
-from or_otel.facts import ZERO
-from or_otel.reports.activity import plus, total
+from or_otel.facts import ZERO, plus, total
 from or_otel.reports.money import exact, usd
 from or_otel.reports.sections import Section
 from or_otel.reports.tables import Column, Table, Value

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from or_otel.accounts import ActivityRow
-from or_otel.facts import EXACT, ZERO
+from or_otel.facts import EXACT, ZERO, plus
 
 Group = tuple[str | None, ...]
 RowDimension = Callable[[ActivityRow], str | None]
@@ -43,21 +43,6 @@ class ActivitySums:
 
 
 NOTHING = ActivitySums()
-
-
-def plus(amount: Decimal | None, other: Decimal | None) -> Decimal | None:
-    """Add exactly; None only when neither is said."""
-    if amount is None or other is None:
-        return other if amount is None else amount
-    return EXACT.add(amount, other)
-
-
-def total(amounts: Iterable[Decimal | None]) -> Decimal:
-    """Add up exactly what is said."""
-    whole = ZERO
-    for amount in amounts:
-        whole = whole if amount is None else EXACT.add(whole, amount)
-    return whole
 
 
 def add_rows(rows: Iterable[ActivityRow]) -> ActivitySums:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import reduce
 from typing import Literal
 
-from or_otel.facts import EXACT, ZERO
+from or_otel.facts import EXACT, ZERO, added
 
 Kind = Literal[
     "cancelled",
@@ -126,8 +125,8 @@ def merged(causes: Iterable[Cause]) -> tuple[Cause, ...]:
         Cause(
             kind=kind,
             count=sum(each.count for each in several),
-            credits_usd=_known_sum([each.credits_usd for each in several]),
-            byok_usd=_known_sum([each.byok_usd for each in several]),
+            credits_usd=added(each.credits_usd for each in several),
+            byok_usd=added(each.byok_usd for each in several),
             evidence="; ".join(dict.fromkeys(each.evidence for each in several)),
             is_certain=all(each.is_certain for each in several),
             examples=tuple(name for each in several for name in each.examples)[:MAX_EXAMPLES],
@@ -135,13 +134,3 @@ def merged(causes: Iterable[Cause]) -> tuple[Cause, ...]:
         for kind, several in groups.items()
     ]
     return tuple(sorted(found, key=lambda cause: (cause.is_note, -abs(cause.total_usd or ZERO), cause.kind)))
-
-
-def _known_sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
-    known = [amount for amount in amounts if amount is not None]
-    return sum_usd(known) if known else None
-
-
-def sum_usd(amounts: Iterable[Decimal]) -> Decimal:
-    """Add up exactly."""
-    return reduce(EXACT.add, amounts, ZERO)

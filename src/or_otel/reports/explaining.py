@@ -15,8 +15,8 @@ from datetime import date
 from decimal import Decimal
 
 from or_otel.accounts import ActivityRow
-from or_otel.facts import EXACT, ZERO
-from or_otel.reports.causes import MAX_EXAMPLES, MEANINGS, NO_MONEY, Billed, Cause, Kind, Money, merged, sum_usd
+from or_otel.facts import EXACT, ZERO, total
+from or_otel.reports.causes import MAX_EXAMPLES, MEANINGS, NO_MONEY, Billed, Cause, Kind, Money, merged
 from or_otel.reports.money import plural
 from or_otel.reports.reconciliation import ROUNDING_USD, Comparison, Tracked, compared
 
@@ -208,8 +208,8 @@ def causes_summed(
     given_back = [row for row in rows if (row.credits_usd or ZERO) < 0 or (row.byok_usd or ZERO) < 0]
     if given_back and not comparison.is_equal:
         money = (
-            sum_usd(min(row.credits_usd or ZERO, ZERO) for row in given_back),
-            sum_usd(min(row.byok_usd or ZERO, ZERO) for row in given_back),
+            total(min(row.credits_usd or ZERO, ZERO) for row in given_back),
+            total(min(row.byok_usd or ZERO, ZERO) for row in given_back),
         )
         evidence = "rows of the activity are below zero"
         causes.append(_cause("refund", sum(row.requests or 0 for row in given_back), money, evidence))
@@ -328,7 +328,7 @@ def fallen_to_credits(tracked: Iterable[Tracked]) -> dict[tuple[date, str | None
 
 def _note(kind: Kind, several: Sequence[Tracked], evidence: str) -> Cause:
     names = tuple(name for each in several if (name := each.entry.generation_id) is not None)
-    money = (sum_usd(each.credits_usd for each in several), sum_usd(each.byok_usd for each in several))
+    money = (total(each.credits_usd for each in several), total(each.byok_usd for each in several))
     return replace(_cause(kind, len(several), money, evidence), examples=names[:MAX_EXAMPLES])
 
 

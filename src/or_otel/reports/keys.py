@@ -16,9 +16,8 @@ from or_otel.accounts import AccountKey
 from or_otel.config.keys import OWNER_FIELDS, Assignment
 from or_otel.days import DAY_S
 from or_otel.entries import Entry
-from or_otel.facts import ZERO
+from or_otel.facts import ZERO, plus
 from or_otel.reports.account import HASH_DIGITS, NEAR, key_name
-from or_otel.reports.activity import plus
 from or_otel.reports.money import exact, plural, usd
 from or_otel.reports.sections import Section
 from or_otel.reports.tables import Column, Table, Value

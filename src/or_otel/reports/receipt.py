@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from or_otel.entries import Adding, Entry, Sums, add_up
-from or_otel.facts import ZERO
+from or_otel.facts import ZERO, total
 from or_otel.reports.money import NOT_TOLD, count, exact, plural, seconds, share, tokens, usd
 
 DEAREST = 5
@@ -307,10 +307,16 @@ def _models(receipt: Receipt) -> RenderableType:
         table.add_row(Text(row.name[0]), Text(row.name[1]), *_figures(row.sums))
     rest = receipt.models[SHOWN_ROWS:]
     if rest:
-        total = sum((row.sums.total or ZERO for row in rest), ZERO)
         is_floor = any(row.sums.unpriced for row in rest)
         calls = sum(row.sums.calls for row in rest)
-        table.add_row(Text(f"{len(rest)} more", style="dim"), "", count(calls), "", "", usd(total, is_floor=is_floor))
+        table.add_row(
+            Text(f"{len(rest)} more", style="dim"),
+            "",
+            count(calls),
+            "",
+            "",
+            usd(total(row.sums.total for row in rest), is_floor=is_floor),
+        )
     return table
 
 

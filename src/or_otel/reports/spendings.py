@@ -10,12 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from or_otel.accounts import Spend
 from or_otel.budgets import Budget
-from or_otel.budgets.spending import Ledger, PeriodName, Sample, Source, Spending, period_at
+from or_otel.budgets.spending import Ledger, Source, Spending, spending_of_days
 from or_otel.days import DAY_S
 from or_otel.entries import Entry
-from or_otel.facts import ZERO
+from or_otel.facts import EXACT, ZERO
 
 Group = tuple[Source, Ledger, tuple[tuple[str, str], ...]]
 
@@ -54,35 +53,12 @@ class LedgerSpendings:
         for source, labels in owners:
             for ledger, amount in amounts:
                 if amount is not None:
-                    self._days[source, ledger, labels][day] += amount
+                    days = self._days[source, ledger, labels]
+                    days[day] = EXACT.add(days[day], amount)
 
     def spendings(self) -> tuple[Spending, ...]:
         """Give what was added, with a total at the end of each day for the rate."""
-        return tuple(self._spending(group, days) for group, days in self._days.items())
-
-    def _spending(self, group: Group, days: Mapping[int, Decimal]) -> Spending:
-        source, ledger, labels = group
-        total = ZERO
-        samples = [Sample(at_s=float(min(days) * DAY_S), total_usd=ZERO)]
-        for day in sorted(days):
-            if days[day] and samples[-1].at_s < day * DAY_S:
-                samples.append(Sample(at_s=float(day * DAY_S), total_usd=total))  # idle days rose by nothing
-            total += days[day]
-            samples.append(Sample(at_s=min(float((day + 1) * DAY_S), self._at_s), total_usd=total))
-        return Spending(
-            source=source,
-            ledger=ledger,
-            labels=dict(labels),
-            at_s=self._at_s,
-            spend=Spend(
-                lifetime_usd=total,
-                daily_usd=self._since("day", days),
-                weekly_usd=self._since("week", days),
-                monthly_usd=self._since("month", days),
-            ),
-            samples=tuple(samples),
+        return tuple(
+            spending_of_days(days, at_s=self._at_s, source=source, ledger=ledger, labels=dict(labels))
+            for (source, ledger, labels), days in self._days.items()
         )
-
-    def _since(self, period: PeriodName, days: Mapping[int, Decimal]) -> Decimal:
-        start_s = period_at(period, self._at_s).start_s or 0.0
-        return sum((amount for day, amount in days.items() if day * DAY_S >= start_s), ZERO)

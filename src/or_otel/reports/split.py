@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from or_otel.accounts import AccountKey, ActivityRow, AnalyticsRow
-from or_otel.facts import ZERO
-from or_otel.reports.activity import ActivitySums, RowDimension, dearest_first, grouped, joined, total
+from or_otel.facts import ZERO, total
+from or_otel.reports.activity import ActivitySums, RowDimension, dearest_first, grouped, joined
 from or_otel.reports.money import usd
 from or_otel.reports.tables import Column, Table
 

@@ -15,17 +15,9 @@ from itertools import groupby
 
 from or_otel.accounts import AccountKey, ActivityRow
 from or_otel.days import ONE_DAY, begin_s
-from or_otel.facts import ZERO
+from or_otel.facts import ZERO, plus, total
 from or_otel.reports.account import HASH_DIGITS, key_name
-from or_otel.reports.activity import (
-    ActivitySums,
-    RowDimension,
-    add_rows,
-    dearest_first,
-    grouped,
-    plus,
-    total,
-)
+from or_otel.reports.activity import ActivitySums, RowDimension, add_rows, dearest_first, grouped
 from or_otel.reports.money import exact, plural, usd
 from or_otel.reports.reconciliation import Discounts, effective_usd
 from or_otel.reports.sections import Section

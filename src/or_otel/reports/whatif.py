@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 
 from or_otel.accounts import Model, ModelEndpoint, Prices
-from or_otel.facts import EXACT, ZERO, TokenType
+from or_otel.facts import EXACT, ZERO, TokenType, total
 from or_otel.insights.pricing import INPUT_KINDS, OUTPUT_KINDS, Rates, cost_of, rates_of
 from or_otel.policies import slug
 from or_otel.reports.sections import Call
@@ -121,12 +121,12 @@ class WhatIf:
     @property
     def low_usd(self) -> Decimal:
         """The least it would have cost."""
-        return _sum(each.low_usd for each in self.estimates)
+        return total(each.low_usd for each in self.estimates)
 
     @property
     def high_usd(self) -> Decimal:
         """The most."""
-        return _sum(each.high_usd for each in self.estimates)
+        return total(each.high_usd for each in self.estimates)
 
 
 def replacement_from(text: str) -> Replacement:
@@ -377,10 +377,3 @@ def _offer(tag: str, model: str, endpoints: Mapping[str, Sequence[ModelEndpoint]
         known = ", ".join(sorted({offer.tag or offer.provider or "" for offer in offers})) or "none"
         raise WhatIfError(f"{model}@{tag}: no such offer of this model; known are {known}")
     return found[0]
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    total = ZERO
-    for amount in amounts:
-        total = EXACT.add(total, amount)
-    return total
