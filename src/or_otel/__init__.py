@@ -16,12 +16,12 @@ from or_otel.instrumentor import (
     flush,
     instrument,
     on_call,
-    own_version,
     start,
     uninstrument,
 )
 from or_otel.operations import bind, operation, tags
 from or_otel.settings import Settings
+from or_otel.version import own_version
 from or_otel.workflows import Run, current_run, outcome, workflow
 
 if TYPE_CHECKING:

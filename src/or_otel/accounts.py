@@ -19,6 +19,7 @@ from or_otel.facts import RouteAttempt, Usage
 
 KeyKind = Literal["inference", "management"]
 
+DEFAULT_BASE_URL = "https://openrouter.ai/api/v1"
 NO_USAGE = Usage()
 
 

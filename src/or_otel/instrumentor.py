@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,7 @@ from or_otel.sensors import httpx as httpx_sensor
 from or_otel.sensors import patching, sdks
 from or_otel.sensors import requests as requests_sensor
 from or_otel.settings import SIGTERM_FLUSH, Settings, log_problems, read_settings
+from or_otel.version import own_version
 from or_otel.wire.endpoints import Hosts
 
 if TYPE_CHECKING:
@@ -63,14 +63,6 @@ FOREIGN_OPTIONS = ("completion_hook", "auto_instrumentation_version", "skip_dep_
 
 callbacks = Callbacks()
 """One for the process: `capture` and `on_call` may be asked for before or after `instrument`."""
-
-
-def own_version() -> str:
-    """Give the installed version of or-otel."""
-    try:
-        return version("or-otel")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0"
 
 
 class _Process:

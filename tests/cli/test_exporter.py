@@ -163,7 +163,7 @@ def test_an_inference_key_shows_its_own_rows_and_is_told_what_it_does_not_see(st
     said = process.line()
     page = scraped(url)
 
-    assert "not other keys, the balance, closed days" in said
+    assert "not the balance, other keys, closed days" in said
     assert "openrouter.ai/settings/management-keys" in said
     assert {dict(labels)["openrouter_key_name"] for labels in page["openrouter_key_usage_daily"]} == {
         fingerprint(FERRIES.key)

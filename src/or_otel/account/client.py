@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.metadata import PackageNotFoundError, version
 from typing import Self, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -31,6 +30,7 @@ from or_otel.account.errors import (
     retry_after_s,
 )
 from or_otel.accounts import (
+    DEFAULT_BASE_URL,
     AccountKey,
     ActivityRow,
     AnalyticsMeta,
@@ -44,12 +44,12 @@ from or_otel.accounts import (
     Provider,
     Workspace,
 )
+from or_otel.version import own_version
 from or_otel.wire import account as wire
 from or_otel.wire.listings import Listing, UnreadableAnswerError
 
 T = TypeVar("T")
 
-DEFAULT_BASE_URL = "https://openrouter.ai/api/v1"
 TIMEOUT_S = 10.0
 """For connecting, and between two pieces of an answer."""
 PATIENCE_S = 60.0
@@ -94,7 +94,7 @@ class AccountClient:
         self._clock = clock
         self._http = httpx.Client(
             base_url=_checked_url(base_url),
-            headers={"user-agent": _user_agent()},
+            headers={"user-agent": f"or-otel/{own_version()}"},
             # The edge sets cookies; they would join what is asked with different keys.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=timeout_s,
@@ -366,13 +366,6 @@ def _checked_url(text: str) -> httpx.URL:
     if not is_whole or url.userinfo:
         raise ValueError(f"OR_OTEL_BASE_URL: expected a URL without user and password, such as {DEFAULT_BASE_URL}")
     return url
-
-
-def _user_agent() -> str:
-    try:
-        return f"or-otel/{version('or-otel')}"
-    except PackageNotFoundError:  # pragma: no cover -- run from a source tree that was never installed
-        return "or-otel"
 
 
 def _iso(at_s: float) -> str:

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from or_otel.accounts import AccountKey, ActivityRow, Spend
-from or_otel.days import ONE_DAY, begin_s
+from or_otel.days import ONE_DAY, begin_s, utc_day
 from or_otel.facts import EXACT
 
 T = TypeVar("T", int, Decimal)
@@ -138,6 +138,19 @@ def read_activity(
         (since.isoformat(), until.isoformat(), key_hash or ""),
     )
     return tuple(_row(line) for line, _ in found if line != GONE)
+
+
+def covered_days(asked_s: float, now_s: float) -> list[date]:
+    """Give the days that an answer of `/activity` was about, newest first.
+
+    Of a midnight between question and answer, only what both sides hold.
+
+    Args:
+        asked_s: When it was asked.
+        now_s: When it was there.
+    """
+    asked, oldest = utc_day(asked_s), utc_day(now_s) - timedelta(days=DAYS)
+    return [day for ago in range(1, DAYS + 1) if (day := asked - timedelta(days=ago)) >= oldest]
 
 
 def missing_days(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 import click
+
+from or_otel.version import own_version
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("or_otel.cli.demo", "See it work in half a minute: no key, no network, no set-up."),
@@ -65,14 +66,6 @@ class LazyGroup(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
-def own_version() -> str:
-    """Give the installed version."""
-    try:
-        return version("or-otel")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

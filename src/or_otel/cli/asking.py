@@ -6,13 +6,11 @@ standard error. Long work, a question for each key, shows its progress on a term
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import date, timedelta
 from typing import TypeVar
 
 import click
@@ -20,14 +18,15 @@ from rich.progress import track
 
 from or_otel.account.client import AccountClient
 from or_otel.account.errors import AccountError, RateLimitedError
-from or_otel.account.history import DAYS, missing_days, store_activity, store_keys
+from or_otel.account.history import covered_days, missing_days, store_activity, store_keys
 from or_otel.account.poller import Poller, Snapshot
 from or_otel.account.schedule import Endpoint
 from or_otel.accounts import AccountKey, ActivityRow
 from or_otel.cli.options import KEY_PAGES, MANAGEMENT_KEY, console, keys_from, no_keys_said, now_s
 from or_otel.config import Config
-from or_otel.config.keys import FINGERPRINT_DIGITS, Assignment
+from or_otel.config.keys import Assignment
 from or_otel.days import utc_day
+from or_otel.wire.requests import key_fingerprint
 
 T = TypeVar("T")
 
@@ -38,6 +37,7 @@ SEEN: dict[Endpoint, str] = {
     "credits": "the balance",
     "keys": "other keys",
     "activity": "closed days by model and provider",
+    "workspaces": "workspaces",
     "analytics_meta": "apps and members",
 }
 """What a person misses when an endpoint may not be asked."""
@@ -85,7 +85,7 @@ def owner_of(config: Config, keys: Sequence[AccountKey]) -> Callable[[AccountKey
 def own_fingerprint() -> str | None:
     """Give what clients know the asking key by: the ordinary one, if both kinds are at hand."""
     held = next((key for key in keys_from(os.environ) if key is not None), None)
-    return None if held is None else hashlib.sha256(held.encode()).hexdigest()[:FINGERPRINT_DIGITS]
+    return key_fingerprint(held)
 
 
 def patiently(ask: Callable[[], T]) -> T:
@@ -151,17 +151,11 @@ def import_history(
     except AccountError as error:
         click.echo(f"not told: {error}", err=True)
     else:
-        store_activity(ledger, rows, asked_s, covered=_covered(today))
+        store_activity(ledger, rows, asked_s, covered=covered_days(asked_s, now_s()))
     every = {key.hash: key for key in (*known, *listed) if key.hash is not None}
     due = [key for key in every.values() if is_wanted(key) or missing_days(ledger, today, key_hash=key.hash)]
     for key, told in activity_of_keys(client, due):
         if isinstance(told, AccountError):
             click.echo(f"not told: {key.name or key.hash}: {told}", err=True)
         else:
-            store_activity(ledger, told, asked_s, covered=_covered(today), key_hash=key.hash)
-
-
-def _covered(before: date) -> list[date]:
-    """Give the days an answer was about: of a midnight between question and answer, only what both sides hold."""
-    oldest = utc_day(now_s()) - timedelta(days=DAYS)
-    return [day for ago in range(1, DAYS + 1) if (day := before - timedelta(days=ago)) >= oldest]
+            store_activity(ledger, told, asked_s, covered=covered_days(asked_s, now_s()), key_hash=key.hash)

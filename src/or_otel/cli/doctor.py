@@ -13,9 +13,10 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from or_otel.accounts import DEFAULT_BASE_URL
 from or_otel.cli.options import console, ledger_option, print_json
 from or_otel.doctor import Check, State
-from or_otel.doctor.live import DEFAULT_BASE_URL, DEFAULT_MODEL, Patient, account, live_call
+from or_otel.doctor.live import DEFAULT_MODEL, Patient, account, live_call
 from or_otel.doctor.surroundings import surroundings
 from or_otel.settings import read_settings
 from or_otel.wire.requests import key_fingerprint

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -20,6 +19,7 @@ import click
 from or_otel.account.cardinality import Assumptions, series_expected
 from or_otel.account.client import AccountClient
 from or_otel.account.readings import Known, Reading
+from or_otel.cli.asking import SEEN
 from or_otel.cli.options import (
     KEY_PAGES,
     MANAGEMENT_KEY,
@@ -28,10 +28,11 @@ from or_otel.cli.options import (
     keys_from,
     ledger_folder,
     no_keys_said,
+    notice_urls,
     print_json,
     settings_from,
 )
-from or_otel.config import Config, ConfigError, read_urls
+from or_otel.config import Config
 from or_otel.entries import default_folder
 from or_otel.exporter import Exporter
 from or_otel.exporter.health import JUDGED, Health
@@ -39,24 +40,16 @@ from or_otel.exporter.health import to_json as health_to_json
 from or_otel.exporter.messenger import Messenger
 from or_otel.exporter.page import HEALTH_PATH, METRICS_PATH, Page
 from or_otel.exporter.push import Push
-from or_otel.notices.sending import NotifyMissingError, unusable
 from or_otel.pipelines import ENDPOINTS
 from or_otel.reports.money import exact, plural
 from or_otel.settings import LEDGER, read_settings
+from or_otel.version import own_version
 
 PUSH_ENDPOINTS = (ENDPOINTS[0], "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 BOTH_WARNING = (
     "warning: these metrics are both pushed by OTLP and served on the page. If both reach one Prometheus, every sum "
     "doubles: choose with --metrics push or --metrics scrape, or say --metrics both if they go to different places."
 )
-MEANT_FOR = {
-    "keys": "other keys",
-    "credits": "the balance",
-    "activity": "closed days by model and provider",
-    "workspaces": "workspaces",
-}
-"""What an endpoint is worth to a person."""
-
 Ways = Literal["scrape", "push", "both"]
 
 
@@ -126,7 +119,7 @@ def exporter_command(  # noqa: PLR0913 -- one argument for each option
     api_key, management_key = keys_from(os.environ)
     if api_key is None and management_key is None:
         raise SettingsProblem(no_keys_said())
-    urls = _urls(config)
+    urls = notice_urls(config)
     has_ledger = ledger is not None or config.exporter.has_ledger
     folder = _folder(ledger)
     if has_ledger and folder is None:
@@ -165,18 +158,6 @@ def _folder(ledger: str | None) -> Path | None:
     if os.environ.get(LEDGER) and read_settings(os.environ).ledger is None:
         return None
     return ledger_folder()
-
-
-def _urls(config: Config) -> tuple[str, ...]:
-    try:
-        urls = read_urls(config.notify, os.environ)
-        wrong = unusable(urls) if urls else ()
-    except (ConfigError, NotifyMissingError) as error:
-        raise SettingsProblem(str(error)) from None
-    if wrong:
-        places = ", ".join(str(place + 1) for place in wrong)
-        raise SettingsProblem(f"notify: address {places} of {len(urls)} is none that Apprise understands")
-    return urls
 
 
 def _check(config: Config, *, has_ledger: bool) -> None:
@@ -289,11 +270,7 @@ def _is_push_configured(config: Config) -> bool:
 
 def _push(exporter: Exporter) -> Push:
     try:
-        own_version = version("or-otel")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        own_version = "0"
-    try:
-        return Push(os.environ, lambda: exporter.readings(time.time()), version=own_version)
+        return Push(os.environ, lambda: exporter.readings(time.time()), version=own_version())
     except ValueError as error:
         raise SettingsProblem(str(error)) from error
 
@@ -310,7 +287,7 @@ class _FirstWords:
         if self._is_said or kind is None:
             return
         self._is_said = True
-        hidden = [word for endpoint, word in MEANT_FOR.items() if endpoint in known.snapshot.hidden]
+        hidden = [word for endpoint, word in SEEN.items() if endpoint in known.snapshot.hidden]
         if not hidden:
             click.echo(f"This {kind} key sees the account: {plural(len(known.keys), 'key')}.", err=True)
             return

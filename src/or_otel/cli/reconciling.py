@@ -5,7 +5,6 @@ Asks the account, stores what it told, puts learned prices into the ledger. Pars
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import time
@@ -21,9 +20,9 @@ import click
 from or_otel.account.client import AccountClient
 from or_otel.account.errors import NotFoundError, WrongKeyError
 from or_otel.cli.account_days import AccountDays, list_generations, read_days, span
-from or_otel.cli.options import API_KEY, MANAGEMENT_KEY, keys_from
+from or_otel.cli.options import API_KEY, MANAGEMENT_KEY, account_client, keys_from
 from or_otel.config import Config
-from or_otel.config.keys import FINGERPRINT_DIGITS, KeyMap
+from or_otel.config.keys import KeyMap
 from or_otel.days import DAY_S, ONE_DAY, begin_s, utc_day
 from or_otel.ledger.amending import amend, unpriced
 from or_otel.ledger.queries import entries
@@ -32,6 +31,7 @@ from or_otel.reports.explaining import explained, placed
 from or_otel.reports.invoice import compared_invoice, read_invoice
 from or_otel.reports.money import plural
 from or_otel.reports.reconciliation import Comparison, Discounts, Side, Tracked, compared, rebooked, tracked_from
+from or_otel.wire.requests import key_fingerprint
 
 UNUSABLE = 2
 FIRST_DAY = date(2023, 1, 1)
@@ -130,20 +130,17 @@ def with_account(
     begun = ledger.execute("SELECT min(call_started_at_s) FROM attempts").fetchone()[0]
     if begun is None:
         raise UnusableError("the ledger is empty: there is nothing of ours to compare; or-otel run fills it")
-    api_key, management_key = keys_from(os.environ)
-    if not api_key and not management_key:
+    client = account_client(config)
+    if client is None:
         account = read_days(None, ledger, first - ONE_DAY, last + ONE_DAY, now_s)
         if not set(account.days) & set(span(first, last)):
             raise UnusableError(f"set {MANAGEMENT_KEY}: no key is given, and nothing of these days is stored")
         return _compare(None, ledger, config, account, (first, last), begun, by=by, lookup=0)
-    try:
-        client = AccountClient(config.account.base_url, api_key, management_key)
-    except ValueError as error:
-        raise UnusableError(str(error)) from error
     with client:
         try:
             account = read_days(client, ledger, first - ONE_DAY, last + ONE_DAY, now_s)
         except WrongKeyError as error:
+            api_key, _ = keys_from(os.environ)
             if is_explicit or not api_key:
                 raise UnusableError(f"{error}. An inference key tells only its own running periods.") from error
             return _running(client, ledger, api_key, begun, now_s)
@@ -310,7 +307,7 @@ def _agent(client: AccountClient, generation_id: str) -> str | None:
 
 def _running(client: AccountClient, ledger: sqlite3.Connection, api_key: str, begun_s: float, now_s: float) -> Found:
     """Compare the running periods of the one key that asks: all that an inference key may know."""
-    mark = hashlib.sha256(api_key.strip().encode()).hexdigest()[:FINGERPRINT_DIGITS]
+    mark = key_fingerprint(api_key)
     key = client.key()
     today = utc_day(now_s)
     begins = {"day": today, "week": today - timedelta(days=today.weekday()), "month": today.replace(day=1)}

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
-from or_otel.accounts import AccountKey
+from or_otel.accounts import DEFAULT_BASE_URL, AccountKey
 from or_otel.budgets import Budget
 from or_otel.config.keys import Assignment, KeyMap, KeyRule, assign, match_keys
-from or_otel.config.options import DEFAULT_BASE_URL, AccountOptions, ExporterOptions, NotifyOptions, ProviderContract
+from or_otel.config.options import AccountOptions, ExporterOptions, NotifyOptions, ProviderContract
 from or_otel.config.reading import READERS, is_http_url
 from or_otel.config.tables import Table, shown_value
 from or_otel.config_file import CONFIG, FILE_NAME, config_path

@@ -16,9 +16,9 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from or_otel.accounts import AccountKey
+from or_otel.facts import FINGERPRINT_DIGITS
 
 OWNER_FIELDS = ("company", "team", "environment", "product", "owner")
-FINGERPRINT_DIGITS = 12
 LABEL_GAP = "..."
 
 How = Literal["configured", "hash", "label"]

@@ -12,10 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from or_otel.accounts import DEFAULT_BASE_URL
 from or_otel.budgets import ACCOUNT_SCOPES, PERIODS, TAG_PREFIX, Budget
 from or_otel.config.keys import OWNER_FIELDS, Assignment, KeyRule
 from or_otel.config.options import (
-    DEFAULT_BASE_URL,
     NOTICE_KINDS,
     AccountOptions,
     ExporterOptions,

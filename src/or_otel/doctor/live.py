@@ -27,7 +27,6 @@ from or_otel.settings import Settings
 from or_otel.wire.fields import count_of, flag_of, items_of, object_of, text_of, usd_of, value_of
 from or_otel.wire.requests import key_fingerprint
 
-DEFAULT_BASE_URL = "https://openrouter.ai/api/v1"
 DEFAULT_MODEL = "openrouter/free"
 """The router that picks a free model: costs nothing, but counts against the free requests of the day."""
 ASK_TIMEOUT_S = 10.0

@@ -17,6 +17,7 @@ from pathlib import Path
 from or_otel.account.history import (
     DAYS,
     KnownKey,
+    covered_days,
     missing_days,
     read_activity,
     read_keys,
@@ -210,11 +211,11 @@ class Kept:
         written, is_new = self._written, False
         told = snapshot.activity
         if told is not None and told.at_s != written.activity_at_s:
-            store_activity(ledger, told.value, told.at_s, covered=_covered(told.at_s, now_s))
+            store_activity(ledger, told.value, told.at_s, covered=covered_days(told.at_s, now_s))
             written.activity_at_s, is_new = told.at_s, True
         for key_hash, rows in snapshot.activity_by_key.items():
             if rows.at_s != written.by_key_at_s.get(key_hash):
-                covered = _covered(rows.at_s, now_s)
+                covered = covered_days(rows.at_s, now_s)
                 store_activity(ledger, rows.value, rows.at_s, covered=covered, key_hash=key_hash)
                 written.by_key_at_s[key_hash], is_new = rows.at_s, True
         return is_new
@@ -257,9 +258,3 @@ class Kept:
 
 def _hashes(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(key.hash for key in snapshot.keys.value if key.hash) if snapshot.keys is not None else frozenset()
-
-
-def _covered(asked_s: float, now_s: float) -> list[date]:
-    """Give the days an answer was about: of a midnight between question and answer, only what both sides hold."""
-    asked, oldest = utc_day(asked_s), utc_day(now_s) - timedelta(days=DAYS)
-    return [day for ago in range(1, DAYS + 1) if (day := asked - timedelta(days=ago)) >= oldest]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from or_otel.facts import ProviderPreferences, Request
+from or_otel.facts import FINGERPRINT_DIGITS, ProviderPreferences, Request
 from or_otel.wire.fields import (
     UNREADABLE,
     count_of,
@@ -26,7 +26,6 @@ from or_otel.wire.fields import (
     value_of,
 )
 
-FINGERPRINT_DIGITS = 12
 FORM_BYTES = 8192
 """Looked at from either end of a multipart form: uploads are large, and their fields come first or last."""
 _FORM_FIELD = re.compile(rb'name="(model|stream)"(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]{1,256})\r\n')
