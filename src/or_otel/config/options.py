@@ -8,13 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from or_otel.accounts import DEFAULT_BASE_URL
 from or_otel.budgets import PeriodName
 
 NoticeKind = Literal["threshold", "pace", "low_balance", "capture_gap", "key_exhausted", "digest"]
 NOTICE_KINDS: tuple[NoticeKind, ...] = ("threshold", "pace", "low_balance", "capture_gap", "key_exhausted")
 """What happens by itself and may be chosen; a digest is sent by whoever asks for it."""
 
-DEFAULT_BASE_URL = "https://openrouter.ai/api/v1"
 DEFAULT_PORT = 9877
 
 
