@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from celery import Celery, signals
+from celery.app.trace import build_tracer
 from celery.contrib.testing.worker import start_worker
 from opentelemetry import context as otel_context
 
@@ -28,9 +30,11 @@ def app():
 @pytest.fixture(scope="module")
 def task(app):
     @app.task(name="summarise", bind=True, max_retries=1, shared=False)
-    def summarise(self, text, *, plan=None, is_failing=False):
+    def summarise(self, text, *, plan=None, is_failing=False, is_eager_inside=False):
         if is_failing:
             raise self.retry(countdown=0)
+        if is_eager_inside:
+            self.apply([text], task_id=self.request.id)
         return dict(current_tags())
 
     return summarise
@@ -79,6 +83,35 @@ def test_an_eager_task_keeps_the_tags_of_its_caller(task, tagged):
     with tags(team="search"):
         assert task.apply(["text"], **ACME).get() == {"team": "search"}
         assert current_tags() == {"team": "search"}
+
+
+def test_a_task_that_runs_itself_eagerly_keeps_its_tags(ask, tagged):
+    found = ask(kwargs={"plan": "pro", "is_eager_inside": True}, **ACME)
+
+    assert found == {"customer": "acme", "feature": "summarise", "plan": "pro"}
+
+
+def test_a_task_that_is_delivered_twice_at_a_time_leaves_nothing_on_either_thread(app, tagged):
+    both, during, after = threading.Barrier(2), [], []
+
+    @app.task(name="meet", shared=False)
+    def meet():
+        during.append(dict(current_tags()))
+        both.wait(30)
+
+    def deliver():
+        # What every pool of a worker runs; of a whole second worker the end would end the first as well.
+        build_tracer(meet.name, meet, app=app)("the same", (), {}, {"id": "the same", "delivery_info": {}, **ACME})
+        after.append(dict(current_tags()))
+
+    threads = [threading.Thread(target=deliver) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert during == [{"customer": "acme", "feature": "meet"}] * 2
+    assert after == [{}, {}]
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["before us", "after us"])

@@ -1,14 +1,13 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from or_otel.calls import Attempt, CallRecord, CallStarted
-from or_otel.entries import add_up, default_folder, entries_of, from_line, to_line
+from or_otel.entries import add_up, entries_of, from_line, to_line
 from or_otel.facts import Cost, Endpoint, Failure, Request, Route, RouteAttempt, ToolCalls, Usage
 
 ENDPOINT = Endpoint(
@@ -172,8 +171,3 @@ def test_ten_thousand_tiny_amounts_add_up_exactly():
     entry = entries_of(replace(RECORD, attempts=(replace(SERVED, cost=cost),)))[0]
 
     assert add_up([entry] * 10_000).total == Decimal("0.001")
-
-
-def test_the_default_folder_follows_xdg_and_ignores_a_relative_path():
-    assert default_folder({"XDG_STATE_HOME": "/state"}) == Path("/state/or-otel")
-    assert default_folder({"XDG_STATE_HOME": "state"}) == Path("~/.local/state/or-otel").expanduser()

@@ -206,6 +206,20 @@ def test_a_wsgi_request_is_tagged_by_header_and_function(wsgi):
     assert headers["content-length"] == str(len(body))
 
 
+def test_wsgi_headers_that_have_names_of_their_own_are_found_too():
+    seen = {}
+
+    def app(environ, start_response):
+        seen.update(current_tags())
+        return []
+
+    headers = {"Content-Type": "kind", "content-length": "size", "x-tenant": "customer"}
+    environ = {"CONTENT_TYPE": "text/plain", "CONTENT_LENGTH": "12", "HTTP_X_TENANT": "acme"}
+    WsgiTagsMiddleware(app, headers=headers)(environ, None)
+
+    assert seen == {"kind": "text/plain", "size": "12", "customer": "acme"}
+
+
 def test_a_wsgi_stream_is_made_and_closed_under_its_tags(wsgi):
     body, _ = wsgi("/stream", **ACME)
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
-from or_otel.settings import log_problems, read_settings
+from or_otel.settings import default_folder, log_problems, read_settings
 
 
 def test_defaults_are_on_without_content_and_without_ledger():
@@ -112,3 +113,8 @@ def test_another_word_for_reconcile_leaves_it_off_and_says_which_there_are():
 
     assert settings.reconcile == "off"
     assert "expected one of off, missing, all" in settings.problems[0]
+
+
+def test_the_default_folder_follows_xdg_and_ignores_a_relative_path():
+    assert default_folder({"XDG_STATE_HOME": "/state"}) == Path("/state/or-otel")
+    assert default_folder({"XDG_STATE_HOME": "state"}) == Path("~/.local/state/or-otel").expanduser()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import Token
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from celery import signals
 from opentelemetry import context as otel_context
@@ -52,15 +53,16 @@ def tag_tasks(tags: TaskTags | None = None, *, headers: Mapping[str, str] | None
 
 
 class _Tagging:
-    """The tasks that run, by id."""
+    """The runs of tasks under way. Not by id: one task can run twice at a time, delivered again or eagerly inside."""
 
     def __init__(self, tags: TaskTags | None, headers: Mapping[str, str]) -> None:
         self._tags = tags
         self._headers = headers
-        self._running: dict[str, tuple[otel_context.Context, Token[otel_context.Context]]] = {}
+        self._running: WeakKeyDictionary[Any, tuple[otel_context.Context, Token[otel_context.Context]]]
+        self._running = WeakKeyDictionary()  # by the request, of which each run has its own
 
     @guarded("celery.begin")
-    def begin(self, task_id: str, task: Any, args: Any, kwargs: Any, **_: object) -> None:
+    def begin(self, task: Any, args: Any, kwargs: Any, **_: object) -> None:
         if task.request.is_eager:
             return
         found: dict[str, object] = {}
@@ -71,13 +73,14 @@ class _Tagging:
                 found.update(self._tags(task, tuple(args or ()), dict(kwargs or {})))
         # Alone: what another's signals may have left of the task before must not reach this one.
         context = tag_context(found, is_alone=True)
-        self._running[task_id] = (context, otel_context.attach(context))
+        self._running[task.request] = (context, otel_context.attach(context))
 
     @guarded("celery.end")
-    def end(self, task_id: str, **_: object) -> None:
-        if task_id not in self._running:
+    def end(self, task: Any, **_: object) -> None:
+        found = self._running.pop(task.request, None)
+        if found is None:
             return
-        context, token = self._running.pop(task_id)
+        context, token = found
         # Signals come in one order at both ends: another's context may lie over ours, or be gone with it.
         if otel_context.get_current() is context:
             otel_context.detach(token)

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
-from pathlib import Path
 
 from or_otel.calls import CUT, NO_INSIGHT, Attempt, CallRecord, waste_kind
 from or_otel.facts import ZERO, Cost, RouteAttempt, Usage, WasteKind
@@ -487,11 +486,3 @@ def add_up(entries: Iterable[Entry]) -> Sums:
 def host_label() -> str:
     """Give this host's name as it stands in the names of journals, without a dash."""
     return UNSAFE.sub("_", socket.gethostname()) or "host"
-
-
-def default_folder(environ: Mapping[str, str]) -> Path:
-    """Give where journals and ledger live unless told otherwise: `$XDG_STATE_HOME/or-otel`."""
-    state = environ.get("XDG_STATE_HOME", "")
-    # The XDG specification says to ignore a relative path.
-    folder = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
-    return folder / "or-otel"

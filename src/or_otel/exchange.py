@@ -35,7 +35,10 @@ class RequestSeen:
 
 
 class Exchange(Protocol):
-    """One HTTP exchange from the request to its last byte. Every method tolerates being called again or late."""
+    """One HTTP exchange from the request to its last byte.
+
+    Every method tolerates being called again, late, or from within a garbage collection.
+    """
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -36,7 +36,7 @@ from or_otel.sensors import aiohttp as aiohttp_sensor
 from or_otel.sensors import httpx as httpx_sensor
 from or_otel.sensors import patching, sdks
 from or_otel.sensors import requests as requests_sensor
-from or_otel.settings import SIGTERM_FLUSH, Settings, log_problems, read_settings
+from or_otel.settings import SIGTERM_FLUSH, Settings, default_folder, log_problems, read_settings
 from or_otel.version import own_version
 from or_otel.wire.endpoints import Hosts
 
@@ -447,8 +447,6 @@ def on_call(function: Callable[[CallRecord], None]) -> Callable[[], None]:
 
 def _ledger_folder(settings: Settings) -> Path:
     """Give where the ledger is, or would be."""
-    from or_otel.entries import default_folder  # noqa: PLC0415 -- slow, and most programs have it imported by then
-
     return Path(settings.ledger).expanduser() if settings.ledger else default_folder(os.environ)
 
 

@@ -79,7 +79,7 @@ class WsgiTagsMiddleware:
         tags: Callable[[Environ], Mapping[str, object]] | None = None,
     ) -> None:
         self._app = app
-        self._headers = {f"HTTP_{name.upper().replace('-', '_')}": tag for name, tag in (headers or {}).items()}
+        self._headers = {_variable(name): tag for name, tag in (headers or {}).items()}
         self._tags = tags
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -98,6 +98,12 @@ class WsgiTagsMiddleware:
         file_type = environ.get("wsgi.file_wrapper")
         is_there = isinstance(body, list | tuple) or (isinstance(file_type, type) and isinstance(body, file_type))
         return body if is_there else _Body(body, steps)
+
+
+def _variable(header: str) -> str:
+    """Give the name that a request header has in a WSGI environ."""
+    name = header.upper().replace("-", "_")
+    return name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
 
 
 class _Body:

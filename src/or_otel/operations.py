@@ -23,6 +23,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.baggage import get_baggage
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
+from or_otel import garbage
 from or_otel.guard import wall
 
 P = ParamSpec("P")
@@ -69,6 +70,9 @@ class Operation:
 
     def leave(self) -> None:
         """One left; perhaps that ends the call."""
+        if garbage.is_collecting():  # a task that nobody held
+            garbage.put_off(self.leave)
+            return
         with self._lock:
             self._inside -= 1
             call = self._over()

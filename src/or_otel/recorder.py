@@ -14,11 +14,10 @@ import json
 import os
 import random
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from or_otel import routes
+from or_otel import garbage, routes
 from or_otel.calls import Attempt, CallRecord, CallStarted, Emission, Emitter, sum_costs
 from or_otel.exchange import RequestSeen
 from or_otel.facts import Answer, Cost, Endpoint, Failure, Outcome, Request, Route, UnpricedReason
@@ -118,7 +117,6 @@ class Recorder:
         self.appraise = appraise
         self.tag_sources = tag_sources or TagSources()
         self.open_exchanges: dict[int, _Exchange] = {}
-        self.orphans: deque[tuple[_Exchange, float]] = deque()
         self.jobs = Jobs()
         self._router_metadata = router_metadata
         self._key_names = dict(key_names or {})
@@ -177,12 +175,7 @@ class Recorder:
 
     def drain(self) -> None:
         """End what was abandoned meanwhile; runs where locks are allowed."""
-        while self.orphans:
-            try:
-                exchange, at_s = self.orphans.popleft()
-            except IndexError:  # another thread was quicker
-                return
-            exchange.closed(at_s)
+        garbage.catch_up()
 
     def finish(self, at_s: float) -> None:
         """End everything that is still open, as cancelled; for the end of the process."""
@@ -210,7 +203,7 @@ class Recorder:
         """Begin anew in a child: what the parent has open is the parent's to tell."""
         _ids.seed()
         self.open_exchanges.clear()
-        self.orphans.clear()
+        garbage.forget()
         self.jobs.after_fork()
         for emitter in self.emitters:
             emitter.after_fork()
@@ -482,7 +475,7 @@ class _Exchange:
     def abandoned(self, at_s: float) -> None:
         """The response was garbage-collected: only remember that, for locks may be held around us."""
         if self.is_open:
-            self.recorder.orphans.append((self, at_s))
+            garbage.put_off(functools.partial(self.closed, at_s))
 
     def attempt(self) -> Attempt:
         """Give this exchange as the record tells it."""
@@ -552,6 +545,9 @@ class _Exchange:
 
     def _end(self, at_s: float, *, is_whole: bool) -> None:
         if not self.is_open:
+            return
+        if garbage.is_collecting():  # of a task that nobody held, or of what it had open
+            garbage.put_off(functools.partial(self._end, at_s, is_whole=is_whole))
             return
         self.is_open = False
         self.ended_at_s = at_s

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Literal
 
 logger = logging.getLogger(__name__)
@@ -241,3 +242,11 @@ READERS: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("run_id", RUN, str),
 )
 OPTION_READERS: Mapping[str, Callable[[str], object]] = {name: read for name, _, read in READERS if name != "run_id"}
+
+
+def default_folder(environ: Mapping[str, str]) -> Path:
+    """Give where journals and ledger live unless told otherwise: `$XDG_STATE_HOME/or-otel`."""
+    state = environ.get("XDG_STATE_HOME", "")
+    # The XDG specification says to ignore a relative path.
+    folder = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
+    return folder / "or-otel"

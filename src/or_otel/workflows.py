@@ -8,6 +8,7 @@ take the workflow's name from that. Knows no emitter: a watch is told, where the
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import sys
@@ -21,7 +22,7 @@ from typing import Protocol, Self, cast
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from or_otel import semconv
+from or_otel import garbage, semconv
 from or_otel.calls import CallRecord
 from or_otel.facts import EXACT, ZERO, Outcome
 from or_otel.guard import guarded, wall
@@ -128,12 +129,12 @@ class Run:
         if self._is_elsewhere():
             return
         ended_at_s = self._started.started_at_s + time.perf_counter() - self._began_at_s
-        with self._lock:
-            how: Outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
-            if self._ok is not None:
-                how = "ok" if self._ok else "error"
-            self._ended = (ended_at_s, how, type(error).__name__ if error is not None and how == "error" else None)
-        self._publish_when_over()
+        how: Outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
+        end = functools.partial(self._end, ended_at_s, how, None if error is None else type(error).__name__)
+        if garbage.is_collecting():  # the block of a task that nobody held
+            garbage.put_off(end)
+        else:
+            end()
 
     def opened(self) -> None:
         """A call of this run, or of one inside it, began."""
@@ -155,6 +156,13 @@ class Run:
                 self._add(record)
         if self.parent is not None:
             self.parent.closed(record)
+        self._publish_when_over()
+
+    def _end(self, at_s: float, how: Outcome, error_type: str | None) -> None:
+        with self._lock:
+            if self._ok is not None:
+                how = "ok" if self._ok else "error"
+            self._ended = (at_s, how, error_type if how == "error" else None)
         self._publish_when_over()
 
     def _is_elsewhere(self) -> bool:

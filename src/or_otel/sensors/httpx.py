@@ -18,7 +18,7 @@ from typing import Any
 from or_otel.exchange import Exchange, RequestSeen
 from or_otel.guard import guarded
 from or_otel.sensors.forms import form_of
-from or_otel.sensors.patching import current_watch, sending, tell_closed, wrap_method
+from or_otel.sensors.patching import current_watch, sending, wrap_method
 
 MODULES = ("httpx", "httpx2")
 
@@ -133,7 +133,7 @@ def _tee(module: ModuleType) -> type:
             try:
                 self._inner.close()
             finally:
-                tell_closed(self._exchange)
+                self._exchange.closed(time.perf_counter())
 
     return Tee
 
@@ -167,7 +167,7 @@ def _async_tee(module: ModuleType) -> type:
             try:
                 await self._inner.aclose()
             finally:
-                tell_closed(self._exchange)
+                self._exchange.closed(time.perf_counter())
 
     return AsyncTee
 

@@ -8,9 +8,7 @@ be taken off again, because somebody wrapped over it, does nothing either.
 
 from __future__ import annotations
 
-import gc
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -19,8 +17,9 @@ from typing import Any
 
 import wrapt
 
+from or_otel import garbage
 from or_otel.exchange import Exchange, Watch
-from or_otel.guard import guarded, wall
+from or_otel.guard import guarded
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -34,9 +33,6 @@ class _State:
     watch: Watch | None = None
     hooks: dict[str, Callable[[ModuleType], None]] = {}  # noqa: RUF012 -- there is one state
     installed: dict[tuple[type, str], tuple[Any, Any]] = {}  # noqa: RUF012 -- (ours, original) by class and name
-
-
-_collecting = threading.local()
 
 
 def current_watch() -> Watch | None:
@@ -53,8 +49,7 @@ def activate(watch: Watch, hooks: dict[str, Callable[[ModuleType], None]]) -> No
         hooks: Module name → a function that patches that module.
     """
     _State.watch = watch
-    if _note_collection not in gc.callbacks:
-        gc.callbacks.append(_note_collection)
+    garbage.watch()
     for name, hook in hooks.items():
         if name in _State.hooks:
             _State.hooks[name] = hook
@@ -68,8 +63,7 @@ def activate(watch: Watch, hooks: dict[str, Callable[[ModuleType], None]]) -> No
 def deactivate() -> None:
     """Report no more, and restore every method exactly, but where somebody wrapped over it meanwhile."""
     _State.watch = None
-    if _note_collection in gc.callbacks:
-        gc.callbacks.remove(_note_collection)
+    garbage.unwatch()
     for (owner, name), (ours, original) in list(_State.installed.items()):
         if owner.__dict__.get(name) is ours:
             setattr(owner, name, original)
@@ -106,9 +100,7 @@ class sending:  # noqa: N801 -- reads as a verb: `with sending(exchange):`
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         del kind, trace
-        if error is not None and is_collecting():  # a task that nobody held: locks may be held around us
-            self._exchange.abandoned(time.perf_counter())
-        elif error is not None and self._failed is not None:
+        if error is not None and self._failed is not None:
             self._failed(error)
         elif error is not None:
             self._exchange.failed(error, time.perf_counter())
@@ -117,20 +109,6 @@ class sending:  # noqa: N801 -- reads as a verb: `with sending(exchange):`
         except ValueError:  # a coroutine closed from another context, where nothing of ours is set
             return
         self._exchange.leave(self._token)
-
-
-def is_collecting() -> bool:
-    """Whether this thread runs a garbage collection now: code we call may hold locks below us on the stack."""
-    return getattr(_collecting, "now", False)
-
-
-def tell_closed(exchange: Exchange) -> None:
-    """Tell that a body was closed; during a garbage collection only remember it, for locks may be held around us."""
-    now = time.perf_counter()
-    if is_collecting():
-        exchange.abandoned(now)
-    else:
-        exchange.closed(now)
 
 
 class Tee(wrapt.ObjectProxy):  # type: ignore[misc, type-arg, unused-ignore]  # typed since wrapt 2
@@ -147,7 +125,7 @@ class Tee(wrapt.ObjectProxy):  # type: ignore[misc, type-arg, unused-ignore]  # 
         self._self_exchange.abandoned(time.perf_counter())
 
     def _tell_closed(self) -> None:
-        tell_closed(self._self_exchange)
+        self._self_exchange.closed(time.perf_counter())
 
 
 def of_decoded(header: Callable[[str], str | None]) -> Callable[[str], str | None]:
@@ -164,9 +142,3 @@ def _on_import(module: ModuleType) -> None:
 @guarded("sensors.install")
 def _installed(hook: Callable[[ModuleType], None], module: ModuleType) -> None:
     hook(module)
-
-
-def _note_collection(phase: str, info: dict[str, int]) -> None:
-    del info
-    with wall("sensors.collection"):
-        _collecting.now = phase == "start"
