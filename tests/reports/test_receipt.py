@@ -161,3 +161,16 @@ def test_the_receipt_as_people_see_it(entry):
 │                                                                            │
 ╰────────────────────────────────────────────────────────────────────────────╯
 """)
+
+
+def test_names_from_outside_steer_no_terminal(entry):
+    evil = "m/x\x1b]0;pwn\x07\u202ename\r\n\x9b2J\ud800"
+    named = {"request_model": evil, "served_provider": evil, "tags": {"team": evil}, "generation_id": evil}
+    failed = {"outcome": "error", "error_type": evil, "error_origin": evil}
+    entries = [entry("1", **named), entry("2", **named), entry(None, **named, **failed, unpriced=evil, billing=evil)]
+
+    text = shown(receipt_of(entries), width=200)
+
+    assert "3 calls" in text
+    assert not any(sign in text for sign in "\x1b\x07\u202e\r\x9b\ud800")
+    assert text.count("\n") == text.count("│\n") + 2  # each line of the frame, its top and its bottom

@@ -120,3 +120,37 @@ def test_more_groups_than_fit_are_one_line(ended):
 
     rows = [line.split() for line in screen.file.getvalue().splitlines()]
     assert ["4", "more", "$4.00", "$4.00", "$4.00", "4", "0"] in rows
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_long_names_are_cut_before_any_figure_is(ended, width):
+    top = Top(lambda entry: entry.tags["team"])
+    long = "a-very-long-name-" * 15
+    for number in range(3):
+        name = f"{number}{long}"
+        top.add(
+            ended(
+                "1234.5678",
+                10,
+                tags={"team": name, "feature": name},
+                response_model=name,
+                input_tokens=123_456,
+                output_tokens=98_765,
+                unpriced="cancelled",
+                outcome="error",
+                error_type=name,
+            )
+        )
+    screen = Console(file=io.StringIO(), width=width, color_system=None)
+    screen.print(render(top, by="team", now_s=NOON_S, width=width))
+    lines = [line.strip() for line in screen.file.getvalue().splitlines()]
+
+    assert max(map(len, lines)) <= width
+    groups = [line.split() for line in lines if line.startswith(("0a", "1a", "2a"))]
+    money = ["≥", "$1,234.57"] * 3
+    assert [row[1:8] for row in groups] == [[*money, "1"]] * 3
+    assert all(row[0].endswith("…") for row in groups)
+    called = [line for line in lines if "123k in · 98.8k out" in line and "≥ $1,234.57" in line and "2.00 s" in line]
+    assert len(called) == 6  # the newest and the dearest
+    assert all("…" in line for line in called)
+    assert any(line.split()[:6] == ["≥", "$3,703.70"] * 3 for line in lines)

@@ -46,7 +46,7 @@ def top_command(*, by: str, interval_s: float, is_once: bool, folder: Path) -> N
             top.forget(now_s)
 
         def frame() -> RenderableType:
-            return render(top, by=by, now_s=time.time(), problems=following.problems)
+            return render(top, by=by, now_s=time.time(), width=screen.width, problems=following.problems)
 
         look()
         if not is_once and screen.is_terminal:

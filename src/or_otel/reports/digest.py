@@ -21,6 +21,7 @@ from or_otel.reports.market import Market
 from or_otel.reports.over_time import Days, Spent, day_name
 from or_otel.reports.rankings import Dearest, Pareto, keys, models, teams
 from or_otel.reports.sections import Call, Frame, Part, Section, render_section, section_to_json
+from or_otel.reports.words import shown
 
 PARTS: tuple[Callable[[Frame], Part], ...] = (
     Spent,
@@ -112,7 +113,11 @@ def summary(digest: Digest) -> str:
 
 def render(digest: Digest) -> RenderableType:
     """Give what a rich console prints."""
-    head = [Text(digest.title, style="bold"), *(Text(f"! {line}", style="red") for line in alarm_lines(digest)), Text()]
+    head = [
+        Text(digest.title, style="bold"),
+        *(shown(f"! {line}", style="red") for line in alarm_lines(digest)),
+        Text(),
+    ]
     return Group(*head, *map(render_section, digest.sections))
 
 

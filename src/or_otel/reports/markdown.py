@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from or_otel.reports.digest import Digest, alarm_lines
 from or_otel.reports.sections import Section
 from or_otel.reports.tables import Table, shown_cell
+from or_otel.reports.words import tame
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>#|~@])")
 """What has a meaning in Markdown, or calls somebody by name: a tag's value comes from whoever made the call."""
@@ -32,7 +33,7 @@ def sections_to_markdown(title: str, sections: Iterable[Section]) -> str:
 
 def escaped(text: str) -> str:
     """Write text that stands for itself, on one line."""
-    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return SPECIAL.sub(r"\\\1", " ".join(tame(text).split()))
 
 
 def _section(section: Section) -> Iterator[str]:

@@ -22,6 +22,7 @@ from rich.text import Text
 from or_otel.entries import Adding, Entry, Sums, add_up
 from or_otel.facts import ZERO, total
 from or_otel.reports.money import NOT_TOLD, count, exact, plural, seconds, share, tokens, usd
+from or_otel.reports.words import shown
 
 DEAREST = 5
 SHOWN_ROWS = 8
@@ -304,7 +305,7 @@ def _models(receipt: Receipt) -> RenderableType:
     for name in ("calls", "in", "out", "cost"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in receipt.models[:SHOWN_ROWS]:
-        table.add_row(Text(row.name[0]), Text(row.name[1]), *_figures(row.sums))
+        table.add_row(shown(row.name[0]), shown(row.name[1]), *_figures(row.sums))
     rest = receipt.models[SHOWN_ROWS:]
     if rest:
         is_floor = any(row.sums.unpriced for row in rest)
@@ -333,12 +334,12 @@ def _facts(receipt: Receipt) -> Iterable[tuple[str, Text]]:
     yield "tokens", Text(_tokens_text(sums))
     paid = [f"{cost_text(row.sums)} {BILLINGS.get(row.name[0], row.name[0])}" for row in receipt.billings]
     if len(paid) > 1 or (paid and receipt.billings[0].name != ("credits",)):
-        yield "paid", Text(" · ".join(paid))
+        yield "paid", shown(" · ".join(paid))
     if receipt.fallbacks or receipt.retries:
         said = [f"{number} served by a fallback {kind}" for kind, number in receipt.fallbacks]
         if receipt.retries:
             said.append(plural(receipt.retries, "client retry"))
-        yield "routes", Text(" · ".join(said), style="yellow")
+        yield "routes", shown(" · ".join(said), style="yellow")
     if receipt.duration_p50_s is not None:
         latency = f"p50 {seconds(receipt.duration_p50_s)}, p95 {seconds(receipt.duration_p95_s)}"
         if receipt.first_chunk_p50_s is not None:
@@ -349,13 +350,13 @@ def _facts(receipt: Receipt) -> Iterable[tuple[str, Text]]:
     if receipt.errors:
         yield (
             "errors",
-            Text(" · ".join(f"{number} x {name}" for name, number in receipt.errors[:SHOWN_ROWS]), style="red"),
+            shown(" · ".join(f"{number} x {name}" for name, number in receipt.errors[:SHOWN_ROWS]), style="red"),
         )
     if sums.unpriced:
         said = [f"{plural(number, 'call')} {UNPRICED.get(why, why)}" for why, number in sums.unpriced.items()]
-        yield "unpriced", Text(" · ".join(said), style="yellow")
+        yield "unpriced", shown(" · ".join(said), style="yellow")
     for tag, rows in receipt.tags.items():
-        yield tag, Text(" · ".join(f"{row.name[0]} {cost_text(row.sums)}" for row in rows[:SHOWN_ROWS]))
+        yield tag, shown(" · ".join(f"{row.name[0]} {cost_text(row.sums)}" for row in rows[:SHOWN_ROWS]))
 
 
 BILLINGS = {"credits": "from credits", "byok": "over your own keys", "direct": "direct", "unknown": "payer unknown"}
@@ -378,6 +379,6 @@ def _dear_calls(receipt: Receipt) -> RenderableType:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim", overflow="fold")
     for call in receipt.dearest:
-        name = Text(call.generation_id or f"call {call.call_id}")
-        table.add_row(cost_text(call.sums), Text(call.model or "unknown"), seconds(call.duration_s), name)
+        name = shown(call.generation_id or f"call {call.call_id}")
+        table.add_row(cost_text(call.sums), shown(call.model or "unknown"), seconds(call.duration_s), name)
     return table

@@ -21,6 +21,7 @@ from or_otel.budgets.spending import Spending
 from or_otel.days import DAY_S
 from or_otel.entries import Entry
 from or_otel.reports.tables import Table, render, to_rows
+from or_otel.reports.words import shown
 
 Call = tuple[Entry, ...]
 """All attempts of one call, in order; the last one stands for it."""
@@ -130,13 +131,13 @@ class Part(Protocol):
 
 def render_section(section: Section) -> RenderableType:
     """Give what a rich console prints."""
-    shown: list[RenderableType] = [Text(section.title, style="bold red" if section.is_alarm else "bold cyan")]
+    parts: list[RenderableType] = [shown(section.title, style="bold red" if section.is_alarm else "bold cyan")]
     if section.lead is not None:
-        shown.append(Text(section.lead))
+        parts.append(shown(section.lead))
     if section.table is not None and section.table.rows:
-        shown.append(render(section.table))
-    shown += [Text(note, style="dim") for note in section.notes]
-    return Group(*shown, Text())
+        parts.append(render(section.table))
+    parts += [shown(note, style="dim") for note in section.notes]
+    return Group(*parts, Text())
 
 
 def section_to_json(section: Section) -> dict[str, object]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from or_otel.reports.money import NOT_TOLD, UNKNOWN, count, exact, seconds, share, tokens, usd
+from or_otel.reports.words import tame
 
 Kind = Literal["text", "usd", "count", "tokens", "seconds", "share", "time"]
 Value = str | int | float | Decimal | None
@@ -86,7 +86,9 @@ def to_csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in table.columns])
-    writer.writerows(["" if value is None else harmless(_plain(value)) for value in row] for row in table.rows)
+    for row in table.rows:
+        cells = ["" if value is None else harmless(_plain(value)) for value in row]
+        writer.writerow([tame(cell) if isinstance(cell, str) else cell for cell in cells])
     return text.getvalue()
 
 
@@ -103,10 +105,6 @@ FORMULA_STARTS: Sequence[str] = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d",
 """The last four are the first four at full width, which some spreadsheets take for the same."""
 
 
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-"""Names come from servers and from whoever made the call: shown, they must not steer a terminal."""
-
-
 def _is_number(text: str) -> bool:
     return text.lstrip("-").replace(".", "", 1).isdigit()
 
@@ -118,7 +116,7 @@ def shown_cell(table: Table, number: int, place: int, row: Sequence[Value]) -> s
     if value is None:
         return UNKNOWN if kind == "usd" and not column.is_certain else NOT_TOLD
     if isinstance(value, str):
-        return CONTROLS.sub(" ", value)
+        return tame(value)
     if isinstance(value, Decimal) and kind == "usd":
         return usd(value, is_floor=is_floor)
     return WRITERS[kind](value)

@@ -20,6 +20,7 @@ from or_otel.days import DAY_S, utc_day
 from or_otel.entries import Entry
 from or_otel.facts import EXACT, ZERO
 from or_otel.reports.money import count, seconds, tokens, usd
+from or_otel.reports.words import shown
 
 MINUTE_S, HOUR_S = 60, 3600
 KEPT: Mapping[int, int] = {1: 60, MINUTE_S: 60, DAY_S: 1}
@@ -27,6 +28,8 @@ KEPT: Mapping[int, int] = {1: 60, MINUTE_S: 60, DAY_S: 1}
 NEWEST, DEAREST = 8, 5
 SHOWN_GROUPS = 10
 NOBODY = "(none)"
+NARROW = 72
+"""Columns of a terminal below which there is no room for everything: figures go before words, names are cut."""
 STYLES = {"ok": "green", "error": "red", "cancelled": "yellow"}
 
 
@@ -177,21 +180,22 @@ def whole(lines: tuple[Line, ...]) -> Line:
 # For people -----------------------------------------------------------------------------------------------------------
 
 
-def render(top: Top, *, by: str, now_s: float, problems: tuple[str, ...] = ()) -> RenderableType:
-    """Give one frame."""
+def render(top: Top, *, by: str, now_s: float, width: int = 80, problems: tuple[str, ...] = ()) -> RenderableType:
+    """Give one frame for a terminal of so many columns."""
+    is_narrow = width < NARROW
     lines = top.lines(now_s)
     total = whole(lines)
-    parts: list[RenderableType] = [_head(total), Text(), _groups(lines, by)]
+    parts: list[RenderableType] = [_head(total, is_narrow=is_narrow), Text(), _groups(lines, by, is_narrow=is_narrow)]
     for title, calls in (("newest", top.newest()), ("dearest today", top.dearest(now_s))):
         if calls:
-            parts += [Text(title, style="bold cyan"), _calls(calls), Text()]
-    parts += [Text(f"journal not read: {problem}", style="red") for problem in problems]
+            parts += [Text(title, style="bold cyan"), _calls(calls, is_narrow=is_narrow), Text()]
+    parts += [shown(f"journal not read: {problem}", style="red") for problem in problems]
     parts.append(Text(f"{utc_day(now_s)}, times in UTC; calls count when they end", style="dim"))
     return Group(*parts)
 
 
-def _head(total: Line) -> RenderableType:
-    table = Table.grid(padding=(0, 3))
+def _head(total: Line, *, is_narrow: bool) -> RenderableType:
+    table = Table.grid(padding=(0, 2 if is_narrow else 3))
     table.add_row(*(Text(title, style="dim") for title in ("last minute", "last hour", "today", "calls/s", "failed")))
     rate = total.minute.calls / MINUTE_S
     failed = f"{total.minute.errors} · {total.hour.errors} · {total.today.errors}"
@@ -203,36 +207,28 @@ def _head(total: Line) -> RenderableType:
     return table
 
 
-def _groups(lines: tuple[Line, ...], by: str) -> RenderableType:
+def _groups(lines: tuple[Line, ...], by: str, *, is_narrow: bool) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column(by.replace("_", " "), overflow="ellipsis", no_wrap=True)
-    for title in ("minute", "hour", "today", "calls/h", "failed/h"):
+    table.add_column(shown(by.replace("_", " ")))
+    # Where it is narrow, the head alone tells what failed.
+    for title in ("minute", "hour", "today", "calls/h", *(() if is_narrow else ("failed/h",))):
         table.add_column(title, justify="right", no_wrap=True)
-    for line in lines[:SHOWN_GROUPS]:
-        table.add_row(
-            Text(line.name),
-            line.minute.cost_text,
-            line.hour.cost_text,
-            line.today.cost_text,
-            count(line.hour.calls),
-            Text(count(line.hour.errors), style="red" if line.hour.errors else ""),
-        )
+    named = [(_cut(line.name), line) for line in lines[:SHOWN_GROUPS]]
     rest = lines[SHOWN_GROUPS:]
     if rest:
-        some = whole(rest)
-        table.add_row(
-            Text(f"{len(rest)} more", style="dim"),
-            some.minute.cost_text,
-            some.hour.cost_text,
-            some.today.cost_text,
-            count(some.hour.calls),
-            count(some.hour.errors),
-        )
+        named.append((Text(f"{len(rest)} more", style="dim"), whole(rest)))
+    for name, line in named:
+        figures = [line.minute.cost_text, line.hour.cost_text, line.today.cost_text, count(line.hour.calls)]
+        failed = Text(count(line.hour.errors), style="red" if line.hour.errors else "")
+        table.add_row(name, *figures, *(() if is_narrow else (failed,)))
     return table
 
 
-def _calls(calls: tuple[Entry, ...]) -> RenderableType:
+def _calls(calls: tuple[Entry, ...], *, is_narrow: bool) -> RenderableType:
     table = Table.grid(padding=(0, 2))
+    columns = ("outcome", "model", "tokens", "took", "cost")
+    for column in columns if is_narrow else ("at", *columns, "said"):
+        table.add_column(no_wrap=column not in {"model", "said"})
     for entry in calls:
         used = [
             f"{tokens(number)} {way}"
@@ -240,13 +236,20 @@ def _calls(calls: tuple[Entry, ...]) -> RenderableType:
             if number
         ]
         said = entry.error_type if entry.outcome == "error" else entry.tags.get("feature") or entry.tags.get("team")
-        table.add_row(
-            Text(f"{datetime.fromtimestamp(entry.ended_at_s, UTC):%H:%M:%S}", style="dim"),
-            Text(entry.outcome, style=STYLES.get(entry.outcome, "")),
-            Text(entry.model or "unknown", overflow="ellipsis", no_wrap=True),
+        at = Text(f"{datetime.fromtimestamp(entry.ended_at_s, UTC):%H:%M:%S}", style="dim")
+        cells = (
+            shown(entry.outcome, style=STYLES.get(entry.outcome, "")),
+            _cut(entry.model or "unknown"),
             Text(" · ".join(used)),
             Text(seconds(entry.duration_s), justify="right"),
             Text(_tally(entry).cost_text, justify="right"),
-            Text(said or "", style="dim", overflow="ellipsis", no_wrap=True),
         )
+        table.add_row(*(cells if is_narrow else (at, *cells, _cut(said or "", style="dim"))))
     return table
+
+
+def _cut(name: str, style: str = "") -> Text:
+    """Give a name that is cut where its column is too narrow; its column wraps, so that it is narrowed first."""
+    text = shown(name, style)
+    text.overflow, text.no_wrap = "ellipsis", True
+    return text
