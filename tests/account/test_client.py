@@ -142,10 +142,25 @@ def test_the_endpoints_of_a_model_are_asked_by_its_id(openrouter, client):
 def test_activity_is_narrowed_by_day_and_key(openrouter, client):
     openrouter.script(Scenario(body={"data": [{"date": "2026-11-19"}]}), path="/activity")
 
-    (row,) = client.activity(key_hash=HASHES[1])
+    (row,) = client.activity(key_hash=HASHES[1]).rows
 
     assert row.key_hash == HASHES[1]
     assert _asked(openrouter) == [f"/activity?api_key_hash={HASHES[1]}"]
+
+
+def test_rows_of_activity_without_a_day_or_with_money_that_is_none_are_counted_as_unreadable(openrouter, client):
+    rows = [
+        {"date": "2026-11-19", "usage": 1.5},
+        {"date": "yesterday", "usage": 1.5},
+        {"date": "2026-11-19", "usage": "a lot"},
+        {"date": "2026-11-19", "usage": 1, "byok_usage_inference": {}},
+    ]
+    openrouter.script(Scenario(body={"data": rows}), path="/activity")
+
+    listing = client.activity()
+
+    assert [row.credits_usd for row in listing.rows] == [Decimal("1.5")]
+    assert (listing.strange_count, client.strange_rows) == (3, {"/activity": 3})
 
 
 def test_analytics_are_asked_in_utc_with_seconds(openrouter, client):

@@ -218,6 +218,21 @@ def test_a_row_booked_elsewhere_later_does_not_count_twice_and_may_come_back(led
     assert _all(ledger) == (ROW,)
 
 
+def test_a_row_that_could_not_be_read_is_not_gone_and_its_days_are_asked_for_again(ledger):
+    other = replace(ROW, endpoint_id="e2")
+    changed = replace(other, credits_usd=Decimal(9))
+    store_activity(ledger, [ROW, other], _s(TODAY, 0.1), covered=[DAY])
+
+    stored = store_activity(ledger, [changed], _s(TODAY, 3), covered=[DAY], is_whole=False)
+
+    assert stored == 1
+    assert _all(ledger) == (ROW, changed)
+    assert DAY in missing_days(ledger, TODAY)
+    store_activity(ledger, [changed], _s(TODAY, 4), covered=[DAY])
+    assert _all(ledger) == (changed,)
+    assert DAY not in missing_days(ledger, TODAY)
+
+
 def test_an_answer_without_any_row_of_a_day_takes_nothing_away(ledger):
     store_activity(ledger, [ROW], _s(TODAY, 2), covered=[DAY])
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from or_otel.simulator.account import WORKSPACE_ID
+from or_otel.simulator.account import SEARCH_KEY, WORKSPACE_ID
 from or_otel.simulator.book import fingerprint
 from or_otel.simulator.history import COMPANIES, Company
 
@@ -257,7 +257,7 @@ def test_a_server_that_keeps_refusing_ends_the_command(desk):
         (("--by", "company,app"), {}, 2, "ask for key,app"),
         (("--by", "app,model,key"), {}, 2, "at most two"),
         (("--json", "--csv"), {}, 2, "choose one"),
-        (("--by", "model"), {"management_key": None, "api_key": DOCK}, 1, "needs a management key"),
+        (("--by", "model"), {"management_key": None, "api_key": SEARCH_KEY}, 1, "needs a management key"),
     ],
 )
 def test_what_cannot_be_answered_says_what_would_be_right(desk, arguments, options, code, sentence):
@@ -273,7 +273,7 @@ def test_a_rejected_key_is_told_and_not_shown(desk):
     answer = desk.run("account", management_key="sk-or-v1-CANARY")
 
     assert answer.exit_code == 1
-    assert "the key is wrong, disabled or deleted" in answer.stderr
+    assert "the key in OPENROUTER_MANAGEMENT_KEY is wrong, disabled or deleted" in answer.stderr
     assert "CANARY" not in answer.output
 
 

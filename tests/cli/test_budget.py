@@ -124,7 +124,7 @@ def test_check_tells_every_problem_and_fails(tmp_path):
 
     answer = run("check", str(path))
 
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert "budgets[0].period = 'weekly'" in answer.stderr
     assert "exporter.prot: no such key" in answer.stderr
     assert "2 problems" in answer.stderr

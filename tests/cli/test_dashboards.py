@@ -65,7 +65,7 @@ def test_a_settings_file_with_faults_is_refused_with_all_of_them(ask, tmp_path):
 
     told = ask("--config", "bad.toml")
 
-    assert told.exit_code == 1
+    assert told.exit_code == 2
     assert "'weekly'" in told.output
 
 

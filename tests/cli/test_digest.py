@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -91,6 +92,23 @@ def test_what_the_account_told_of_its_keys_stands_against_the_budget(ask, fill, 
         store_keys(ledger, [key], time.time() - 1)
 
     (row,) = sections(ask("--digest", "--json"))["budgets"]["rows"]
+
+    assert (row["spent_usd"], row["state"]) == ("25", "over")
+
+
+def test_the_money_of_a_key_known_by_fingerprint_alone_stands_in_its_teams_budget(ask, fill, config, tmp_path):
+    held = "sk-or-v1-held"
+    digest = hashlib.sha256(held.encode()).hexdigest()
+    config.write_text(
+        '[[budgets]]\nname = "search"\nscope = "team"\nvalue = "search"\nlimit_usd = 10\n\n'
+        f'[[keys]]\nfingerprint = "{digest[:12]}"\nteam = "search"\n'
+    )
+    fill("2")
+    with open_ledger(tmp_path / DATABASE) as ledger:
+        key = AccountKey(hash=digest, name="gone", credits=Spend(monthly_usd=Decimal(25)))
+        store_keys(ledger, [key], time.time() - 1)
+
+    (row,) = sections(ask("--digest", "--json", OPENROUTER_API_KEY=held))["budgets"]["rows"]
 
     assert (row["spent_usd"], row["state"]) == ("25", "over")
 
@@ -203,7 +221,7 @@ def test_a_digest_that_does_not_arrive_is_a_failure(ask, fill, config, webhook):
     [
         ("", "no address is set; add to"),
         ('[notify]\nurls = ["$HOOK"]\n', "$HOOK is not set"),
-        ('[notify]\nurls = ["$PATH"]\n', "address 1 of [notify]"),
+        ('[notify]\nurls = ["$PATH"]\n', "notify: address 1 of 1 is no Apprise URL"),
         ("[notify]\nurl = 1\n", "did you mean"),
     ],
 )
@@ -212,5 +230,5 @@ def test_what_is_missing_for_sending_is_told_before_any_work(ask, config, text, 
 
     answer = ask("--send")
 
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert said in answer.stderr

@@ -187,9 +187,47 @@ def test_calls_with_another_account_s_key_are_left_out_once_all_keys_are_matched
     (tmp_path / "host-2-2.jsonl").write_bytes(to_line(entry("5", key_id="f" * 12, **times)))
 
     answer = ask("--tolerance", "0")
+    value = json.loads(ask("--json").stdout)
 
     assert answer.exit_code == 0
     assert f"Left out: calls with {'f' * 12}" in answer.stderr
+    assert "; not compared: $5.00 tracked with another account's keys" in " ".join(answer.stdout.split())
+    assert value["not_compared"]["left_out_client_usd"] == "5"
+
+
+def test_the_caption_says_what_was_compared_as_sums_alone_and_how_much_money_stands_there(ask, fill, server):
+    fill()
+
+    answer, value = ask(key=None), json.loads(ask("--json", key=None).stdout)
+    proven = json.loads(ask("--json").stdout)
+
+    billed = sum(Decimal(row[name]) for row in value["days"] for name in ("provider_credits_usd", "provider_byok_usd"))
+    assert billed > 0
+    assert value["not_compared"] == {
+        "unmatched_client_usd": f"{billed.normalize():f}",
+        "unmatched_provider_usd": f"{billed.normalize():f}",
+        "left_out_client_usd": "0",
+    }
+    assert "compared as sums of days alone, for their keys are not matched: tracked $" in " ".join(
+        answer.stdout.split()
+    )
+    assert set(proven["not_compared"].values()) == {"0"}  # a held key proves what the account's hashes are
+    assert "sums of days" not in " ".join(ask().stdout.split())
+
+
+def test_one_key_of_two_that_is_matched_leaves_the_money_of_the_other_as_not_compared(ask, fill, tmp_path):
+    fill()
+    rows = json.loads(ask("--by", "key", "--json").stdout)["rows"]
+    (key_hash,) = {row["key_hash"] for row in rows if row["key"] == "own"}
+    config = tmp_path / "one.toml"
+    config.write_text(f'[[keys]]\nhash = "{key_hash}"\nfingerprint = "{mark(OWN)}"\n')
+
+    value = json.loads(ask("--json", key=None, OR_OTEL_CONFIG=str(config)).stdout)
+
+    names = ("provider_credits_usd", "provider_byok_usd")
+    plain = sum(Decimal(row[name]) for row in rows if row["key"] == "plain" for name in names)
+    assert Decimal(value["not_compared"]["unmatched_provider_usd"]) == plain > 0
+    assert Decimal(value["not_compared"]["unmatched_client_usd"]) == plain
 
 
 def test_an_account_that_knows_none_of_our_keys_is_not_taken_for_equal(ask, server, tmp_path, entry):
@@ -319,7 +357,7 @@ def test_a_refused_key_is_told_and_not_shown(ask, fill, server):
     answer = ask()
 
     assert answer.exit_code == 2
-    assert "the key is wrong" in answer.stderr
+    assert "is wrong, disabled or deleted" in answer.stderr
     assert MANAGEMENT_KEY not in answer.output
 
 

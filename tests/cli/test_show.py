@@ -26,7 +26,8 @@ def show(tmp_path, openrouter, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments, key="sk-or-v1-CANARY", **environment):
-        known = {"OPENROUTER_API_KEY": key, "OR_OTEL_BASE_URL": openrouter.base_url} | environment
+        no_file = {"OR_OTEL_CONFIG": None, "XDG_CONFIG_HOME": str(tmp_path)}
+        known = {"OPENROUTER_API_KEY": key, "OR_OTEL_BASE_URL": openrouter.base_url} | no_file | environment
         return CliRunner().invoke(main, ["show", *arguments, "--ledger", str(tmp_path)], env=known)
 
     return run
@@ -165,19 +166,19 @@ def test_a_record_that_is_not_there_yet_is_explained(show, made, openrouter):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "options", "sentence"),
+    ("arguments", "options", "code", "sentence"),
     [
-        (("call-1",), {}, "or-otel calls lists the ids"),
-        (("gen-1",), {"key": None}, "set OPENROUTER_API_KEY"),
-        (("gen-1",), {"OR_OTEL_BASE_URL": "nowhere"}, "OR_OTEL_BASE_URL"),
-        (("gen-1",), {"key": "two words"}, "OPENROUTER_API_KEY"),
-        (("gen-1",), {"OR_OTEL_BASE_URL": "http://127.0.0.1:9"}, "check network"),
+        (("call-1",), {}, 1, "or-otel calls lists the ids"),
+        (("gen-1",), {"key": None}, 1, "set OPENROUTER_API_KEY"),
+        (("gen-1",), {"OR_OTEL_BASE_URL": "nowhere"}, 2, "OR_OTEL_BASE_URL"),
+        (("gen-1",), {"key": "two words"}, 2, "OPENROUTER_API_KEY"),
+        (("gen-1",), {"OR_OTEL_BASE_URL": "http://127.0.0.1:9"}, 1, "check network"),
     ],
 )
-def test_what_cannot_be_answered_says_what_would_be_right(show, arguments, options, sentence):
+def test_what_cannot_be_answered_says_what_would_be_right(show, arguments, options, code, sentence):
     answer = show(*arguments, **options)
 
-    assert answer.exit_code == 1
+    assert answer.exit_code == code
     assert answer.stdout == ""
     assert sentence in answer.stderr
 
@@ -189,7 +190,7 @@ def test_a_refused_key_is_told_and_not_shown(show, made, openrouter):
     answer = show(generation_id)
 
     assert answer.exit_code == 0
-    assert "the key is wrong" in answer.stderr
+    assert "is wrong, disabled or deleted" in answer.stderr
     assert "CANARY" not in answer.output
 
 

@@ -265,7 +265,18 @@ def test_without_key_and_history_nothing_is_invented(desk):
     assert "no key of the account was ever seen" in answer.stderr
 
 
+def test_an_account_without_any_key_has_nothing_to_state(desk):
+    desk.server.account_fails("/keys", body={"data": []})
+
+    answer = desk.run("statement", "--company", "Dock")
+
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert "the account has no key, and none of it was ever seen" in answer.stderr
+
+
 def test_an_ordinary_key_cannot_make_statements_and_is_told_which_could(desk):
+    desk.past(days=2)
+
     answer = desk.run("statement", "--company", "Dock", management_key=None, api_key=DOCK)
 
     assert answer.exit_code == 1

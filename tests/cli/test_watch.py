@@ -16,6 +16,10 @@ import pytest
 from or_otel.account.client import AccountClient
 from or_otel.cli.watch import Watcher, _poller
 from or_otel.config import read_config
+from or_otel.config.options import NotifyOptions
+from or_otel.entries import to_line
+from or_otel.exporter import Exporter
+from or_otel.notices import notify
 from or_otel.simulator.account import MANAGEMENT_KEY
 
 # Apprise imports it, where it imports it first.
@@ -131,6 +135,50 @@ def test_a_key_at_its_limit_is_told(watched, webhook, desk):
     desk.account.change_key(DOCK, limit_usd=desk.billed()[0] / 10**9, limit_reset=None)
 
     assert "Key dry-dock: its limit at OpenRouter is reached" in run(HOOK=webhook.url).stdout
+
+
+@pytest.fixture
+def at_odds(desk, entry):
+    """Write a past, its calls in the ledger, and yesterday one of five dollars that the account knows nothing of."""
+
+    def write(settings):
+        desk.past(days=3, is_ledger=True)
+        times = dict.fromkeys(("started_at_s", "ended_at_s", "call_started_at_s"), desk.now_s - 86_400)
+        (desk.folder / "host-2-2.jsonl").write_bytes(to_line(entry("5", **times)))
+        desk.config.write_text(f'{settings}[notify]\nkinds = ["capture_gap"]\nurls = ["$HOOK"]\n')
+
+    return write
+
+
+def test_a_closed_day_that_clients_tracked_otherwise_is_told_once_as_the_exporter_tells_it(desk, at_odds, webhook):
+    at_odds("[exporter]\nledger = true\n")
+
+    first, again = (desk.run("watch", "--once", HOOK=webhook.url) for _ in range(2))
+    with AccountClient(desk.server.base_url, None, MANAGEMENT_KEY) as client:
+        exporter = Exporter(client, read_config(desk.config, {}), folder=desk.folder, has_ledger=True)
+        exporter.round(desk.now_s)
+        news = exporter.news(desk.now_s)
+    told_by_exporter = notify(
+        desk.folder / "other.json", [webhook.url], options=NotifyOptions(), now_s=desk.now_s, days=news.days
+    )
+
+    (notice,) = told_by_exporter
+    assert notice.title.startswith("2026-11-19: tracked and billed differ by")
+    assert f"WARNING: {notice.title}. {notice.text}" in first.stdout
+    assert "differ" not in again.stdout
+    assert webhook.titles == [f"or-otel: {notice.title}"] * 2
+
+
+@pytest.mark.parametrize("settings", ["", "[exporter]\nledger = true\nreconcile = false\n"])
+def test_closed_days_are_compared_only_where_the_ledger_is_said_to_hold_the_account_s_calls(
+    desk, at_odds, webhook, settings
+):
+    at_odds(settings)
+
+    answer = desk.run("watch", "--once", HOOK=webhook.url)
+
+    assert "differ" not in answer.stdout
+    assert not any("/activity" in request.path for request in desk.server.requests)
 
 
 def test_without_addresses_it_prints_all_the_same(desk):

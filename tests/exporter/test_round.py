@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from or_otel import catalogue
@@ -189,6 +190,23 @@ def test_a_deleted_key_still_counts_in_its_period(scene):
     assert scene.where(restarted["openrouter.budget.spent"], openrouter_budget_name="all") == before
 
 
+def test_the_money_of_a_deleted_key_stays_in_the_budget_of_whom_its_fingerprint_names(scene):
+    rule = f'fingerprint = "{fingerprint(FERRIES.key)}"'
+    toml = WHOLE.replace('name = "north-ferries"', rule).replace('"week"', '"month"')
+    scene.write_past()
+    exporter = scene.exporter(toml, api_key=FERRIES.key)
+    before = scene.where(scene.told(exporter)["openrouter.budget.spent"], openrouter_budget_name="north")
+    scene.account.delete_key(FERRIES.key)
+    scene.now_s += 61
+
+    told = scene.told(exporter)
+    restarted = scene.told(scene.exporter(toml, api_key=FERRIES.key))
+
+    assert before[0] > 0
+    assert scene.where(told["openrouter.budget.spent"], openrouter_budget_name="north") == before
+    assert scene.where(restarted["openrouter.budget.spent"], openrouter_budget_name="north") == before
+
+
 def test_a_failing_endpoint_leaves_the_others_and_its_own_last_value(scene):
     scene.write_past()
     exporter = scene.exporter()
@@ -209,6 +227,27 @@ def test_a_failing_endpoint_leaves_the_others_and_its_own_last_value(scene):
     assert scene.where(told["openrouter.key.usage_lifetime"], openrouter_key_name=FERRIES.name)
     assert (len(scene.asked("/activity")), len(scene.asked("/key"))) == (asked[0], asked[1] + 1)
     assert exporter.health(scene.now_s).is_ok
+
+
+def test_a_row_of_a_closed_day_that_cannot_be_read_any_more_keeps_its_money(scene, caplog):
+    scene.write_past()
+    exporter = scene.exporter()
+    before = scene.where(scene.told(exporter)["openrouter.activity.cost"], openrouter_day=1)
+    answer = httpx.get(
+        f"{scene.server.base_url}/activity", headers={"authorization": f"Bearer {MANAGEMENT_KEY}"}
+    ).json()
+    yesterday = max(row["date"] for row in answer["data"])
+    spoiled = next(row for row in answer["data"] if row["date"] == yesterday and row["usage"])
+    spoiled["usage"] = "quite a lot"
+    scene.server.account_fails("/activity", body=answer)
+    asked = len(scene.asked("/activity"))
+    scene.now_s += 7200
+
+    told = scene.told(exporter)
+
+    assert len(scene.asked("/activity")) > asked
+    assert sorted(scene.where(told["openrouter.activity.cost"], openrouter_day=1)) == sorted(before)
+    assert "rows of /activity could not be read" in caplog.text
 
 
 def test_a_change_of_the_list_of_models_is_kept_for_reports(scene):

@@ -18,12 +18,17 @@ class Webhook:
         self.received = []
         self.asked = 0
         self.status = 200
+        self.is_asked = threading.Event()
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 hook.asked += 1
+                hook.is_asked.set()
+                hook.may_answer.wait(30)
                 if hook.status == 200:
                     hook.received.append(body)
                 self.send_response(hook.status)
@@ -34,6 +39,7 @@ class Webhook:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
@@ -46,6 +52,7 @@ class Webhook:
         return [each["title"] for each in self.received]
 
     def close(self):
+        self.may_answer.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from decimal import Decimal
 
 import apprise
@@ -11,8 +12,8 @@ import pytest
 from or_otel import guard
 from or_otel.config.options import NotifyOptions
 from or_otel.notices import STATE_FILE, notify
-from or_otel.notices.memory import read_state, write_state
-from or_otel.notices.rules import Notice, NoticeState
+from or_otel.notices.memory import alone, read_state, write_state
+from or_otel.notices.rules import Notice, NoticeState, due
 from or_otel.notices.sending import NotifyMissingError, mark_of, send, unusable
 
 # Apprise imports a module of the standard library that is going away.
@@ -156,6 +157,42 @@ def test_a_memory_that_cannot_be_written_sends_nothing(tmp_path, webhook, spent,
         notify(tmp_path / STATE_FILE, [webhook.url], options=OPTIONS, now_s=now_s, budgets=[spent("51")])
 
     assert webhook.received == []
+
+
+def test_what_one_process_is_sending_no_other_one_sends_again(tmp_path, webhook, spent, now_s, caplog):
+    told = {"options": OPTIONS, "now_s": now_s, "budgets": [spent("51")]}
+    webhook.may_answer.clear()
+    first = threading.Thread(target=notify, args=(tmp_path / STATE_FILE, [webhook.url]), kwargs=told)
+    first.start()
+    assert webhook.is_asked.wait(20)
+
+    meanwhile = notify(tmp_path / STATE_FILE, [webhook.url], **told, patience_s=0)
+    webhook.may_answer.set()
+    first.join()
+    afterwards = notify(tmp_path / STATE_FILE, [webhook.url], **told)
+
+    assert (meanwhile, afterwards) == ((), ())
+    assert webhook.titles == ["or-otel: Budget search: 50 % spent"]
+    assert "another process tells notices" in caplog.text
+
+
+def test_who_waited_for_another_process_knows_what_that_one_told(tmp_path, webhook, spent, now_s):
+    path = tmp_path / STATE_FILE
+    new = []
+
+    def wait_and_tell():
+        new.extend(notify(path, [webhook.url], options=OPTIONS, now_s=now_s, budgets=[spent("51")]))
+
+    second = threading.Thread(target=wait_and_tell)
+    with alone(path, 0):
+        second.start()
+        budget = spent("51")
+        _, state = due(NoticeState(), options=OPTIONS, now_s=now_s, budgets=[budget])
+        write_state(path, NoticeState(told=state.told))
+    second.join()
+
+    assert new == []
+    assert webhook.titles == []
 
 
 def test_no_address_stands_in_the_memory(tmp_path, webhook, spent, now_s):

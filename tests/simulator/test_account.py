@@ -63,6 +63,24 @@ def test_a_rejected_or_disabled_key_is_not_authorised(server, ask):
     assert ask.get("/key").status_code == 401
 
 
+def test_a_key_that_the_account_does_not_have_is_refused_and_books_nothing(server, ask):
+    unknown = "sk-or-v1-unknown"
+
+    answers = [ask.chat(key=unknown), ask.get("/key", unknown), ask.get("/credits", unknown)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401]
+    assert answers[0].json() == {"error": {"message": "User not found.", "code": 401}}
+    assert server.book.entries == ()
+    assert "unnamed" not in [key.name for key in server.account.keys]
+
+
+def test_where_strangers_are_taken_in_their_first_request_makes_them_an_ordinary_key(server, ask):
+    server.account.takes_strangers = True
+
+    assert ask.chat(key="sk-or-v1-unknown").status_code == 200
+    assert "unnamed" in [key.name for key in server.account.keys]
+
+
 def test_periods_and_activity_follow_the_clock(ask, server):
     del server
     now = [datetime(2026, 11, 30, 23, 0, tzinfo=UTC).timestamp()]

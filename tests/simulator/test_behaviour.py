@@ -6,7 +6,7 @@ import pytest
 from openrouter import OpenRouter, components, errors
 from openrouter.utils import unmarshal_json
 
-from or_otel.simulator.account import BROKE_KEY, BYOK_KEY, MANAGEMENT_KEY, SEARCH_KEY
+from or_otel.simulator.account import BROKE_KEY, BYOK_KEY, MANAGEMENT_KEY, SEARCH_KEY, SUPPORT_KEY
 from or_otel.simulator.book import fingerprint
 
 HAIKU = "anthropic/claude-haiku-4.5"
@@ -335,7 +335,7 @@ def test_a_job_runs_until_it_was_asked_about_so_often_and_is_then_billed_once(as
 
     assert [each["status"] for each in (job, *told)] == states
     assert [entry.id for entry in ask.server.book.entries] == [job["id"]]
-    assert ask.get(f"{path}/{job['id']}", key="sk-or-v1-another").json() == told[-1]
+    assert ask.get(f"{path}/{job['id']}", key=SUPPORT_KEY).json() == told[-1]
     assert [entry.key for entry in ask.server.book.entries] == [fingerprint(SEARCH_KEY)]
 
 

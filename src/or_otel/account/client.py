@@ -20,7 +20,9 @@ import httpx
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from or_otel.account.errors import (
+    API_KEY,
     FIRST_ERROR,
+    MANAGEMENT_KEY,
     Access,
     AccountError,
     UnavailableError,
@@ -89,8 +91,8 @@ class AccountClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.strange_rows: Counter[str] = Counter()
-        self._key = _checked(api_key, "OPENROUTER_API_KEY")
-        self._management_key = _checked(management_key, "OPENROUTER_MANAGEMENT_KEY")
+        self._key = _checked(api_key, API_KEY)
+        self._management_key = _checked(management_key, MANAGEMENT_KEY)
         self._clock = clock
         self._http = httpx.Client(
             base_url=_checked_url(base_url),
@@ -144,14 +146,14 @@ class AccountClient:
 
     def activity(
         self, *, day: date | None = None, key_hash: str | None = None, workspace_id: str | None = None
-    ) -> tuple[ActivityRow, ...]:
-        """List what was booked for closed UTC days: the last 30, or one."""
+    ) -> Listing[ActivityRow]:
+        """List what was booked for closed UTC days: the last 30, or one; and how many rows could not be read."""
         asked = {"date": day.isoformat() if day else None, "api_key_hash": key_hash, "workspace_id": workspace_id}
         return self._rows(
             "/activity",
             lambda body: wire.read_activity(body, key_hash=key_hash, workspace_id=workspace_id),
             params={name: value for name, value in asked.items() if value is not None},
-        ).rows
+        )
 
     def analytics_meta(self) -> AnalyticsMeta:
         """Tell what `analytics` may be asked."""
@@ -284,11 +286,16 @@ class AccountClient:
             return read(body)
         except UnreadableAnswerError as error:
             if error.status is not None and error.status >= FIRST_ERROR:
-                raise refusal(endpoint, error.status, access, None) from None
+                raise refusal(endpoint, error.status, access, asked_with=self._asks_with(access)) from None
             raise UnreadableError(endpoint, "unreadable", f"{error}; check OR_OTEL_BASE_URL") from None
 
+    def _asks_with(self, access: Access) -> str:
+        """Name the variable that gives the key for a question."""
+        is_management = self._management_key is not None and (access == "management" or self._key is None)
+        return MANAGEMENT_KEY if is_management else API_KEY
+
     def _authorization(self, endpoint: str, access: Access) -> Mapping[str, str]:
-        key = self._management_key or self._key if access == "management" else self._key or self._management_key
+        key = self._management_key if self._asks_with(access) == MANAGEMENT_KEY else self._key
         if key is not None:
             return {"authorization": f"Bearer {key}"}
         if access == "public":
@@ -315,7 +322,9 @@ class AccountClient:
                 try:
                     if response.status_code == OK:
                         return self._body(endpoint, response)
-                    failure = refusal(endpoint, response.status_code, access, retry_after_s(response.headers.get))
+                    wait_s = retry_after_s(response.headers.get)
+                    asked_with = self._asks_with(access)
+                    failure = refusal(endpoint, response.status_code, access, wait_s, asked_with=asked_with)
                 finally:
                     response.close()
         except httpx.DecodingError as error:

@@ -23,6 +23,12 @@ from or_otel.accounts import KeyKind
 Access = Literal["management", "any", "public"]
 """Which key may ask: a management key; any, and the answer is about the asking key; none is needed."""
 
+API_KEY = "OPENROUTER_API_KEY"
+MANAGEMENT_KEY = "OPENROUTER_MANAGEMENT_KEY"
+KEY_PAGES = {
+    API_KEY: "openrouter.ai/settings/keys",
+    MANAGEMENT_KEY: "openrouter.ai/settings/management-keys",
+}
 FIRST_ERROR, FIRST_FAILURE = 400, 500
 REJECTED, FORBIDDEN, NOT_FOUND, TIMED_OUT, TOO_MANY = 401, 403, 404, 408, 429
 MAX_DIGITS = 9
@@ -80,18 +86,33 @@ class UnreadableError(AccountError):
     """The answer cannot be read."""
 
 
-def refusal(endpoint: str, status: int, access: Access, wait_s: float | None = None) -> AccountError:
-    """Make the error of an HTTP status that is no success."""
+def refusal(
+    endpoint: str, status: int, access: Access, wait_s: float | None = None, *, asked_with: str = API_KEY
+) -> AccountError:
+    """Make the error of an HTTP status that is no success.
+
+    Args:
+        endpoint: What was asked.
+        status: Of the answer.
+        access: Which key may ask.
+        wait_s: How long the server asks to wait.
+        asked_with: The variable that gave the key.
+    """
     word = str(status)
     if status == REJECTED:
-        return KeyRejectedError(endpoint, word, f"the key is wrong, disabled or deleted; {_which_key(access)}")
+        remedy = f"the key in {asked_with} is wrong, disabled or deleted; make one at {KEY_PAGES[asked_with]}"
+        return KeyRejectedError(endpoint, word, remedy)
     if status == FORBIDDEN:
         message = f"this key may not ask that; {_which_key(access)}"
         return WrongKeyError(endpoint, word, message, needed=_needed(access))
     if status == NOT_FOUND:
-        return NotFoundError(endpoint, word, "there is no such thing, not yet, or not in this account")
+        return NotFoundError(
+            endpoint,
+            word,
+            "there is no such thing, not yet, or not in this account; if it should be there, check OR_OTEL_BASE_URL",
+        )
     if status == TOO_MANY:
-        return RateLimitedError(endpoint, word, "asked too often; wait", retry_after_s=wait_s)
+        return RateLimitedError(endpoint, word, f"asked too often; wait {_how_long(wait_s)}", retry_after_s=wait_s)
     if status >= FIRST_FAILURE or status == TIMED_OUT:
         remedy = "try again later; status.openrouter.ai tells of outages"
         return UnavailableError(endpoint, word, f"HTTP {status}; {remedy}", retry_after_s=wait_s)
@@ -115,14 +136,15 @@ def retry_after_s(header: Callable[[str], str | None]) -> float | None:
     return max(0.0, wait.total_seconds())
 
 
+def _how_long(wait_s: float | None) -> str:
+    return "a minute" if wait_s is None else f"{wait_s:,.0f} s"
+
+
 def _needed(access: Access) -> KeyKind | None:
     return "management" if access == "management" else None
 
 
 def _which_key(access: Access) -> str:
     if access == "management":
-        return (
-            "it needs a management key of the account in OPENROUTER_MANAGEMENT_KEY "
-            "(openrouter.ai/settings/management-keys)"
-        )
-    return "it needs a key of the account in OPENROUTER_API_KEY (openrouter.ai/settings/keys)"
+        return f"it needs a management key of the account in {MANAGEMENT_KEY} ({KEY_PAGES[MANAGEMENT_KEY]})"
+    return f"it needs a key of the account in {API_KEY} ({KEY_PAGES[API_KEY]})"

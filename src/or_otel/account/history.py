@@ -69,6 +69,7 @@ def store_activity(
     *,
     covered: Iterable[date] = (),
     key_hash: str | None = None,
+    is_whole: bool = True,
 ) -> int:
     """Keep what one question to `/activity` gave, for the whole account or for one key.
 
@@ -80,6 +81,8 @@ def store_activity(
         fetched_at_s: When it was asked.
         covered: Days the question was about, which are thereby known even where nothing was booked.
         key_hash: The key it was narrowed to, for the days covered.
+        is_whole: Whether every row of the answer could be read. Else the missing ones are not gone: what is known of
+            them stays, and no day counts as fetched.
 
     Returns:
         How many rows were new or had changed.
@@ -92,7 +95,7 @@ def store_activity(
         merged[identity] = row if before is None else _added(before, row)
     told = {(day, hash_) for day, hash_, _, _ in merged}
     asked = {(day.isoformat(), key_hash or "") for day in covered}
-    days = told | asked
+    days = told | asked if is_whole else set()
     count = 0
     with _writing(connection):
         for identity, row in merged.items():
@@ -105,7 +108,7 @@ def store_activity(
             )
             count += 1
         # A day that came back without any row is left as it is: a server may forget what it once billed.
-        for identity in _stored(connection, told & asked) - set(merged):
+        for identity in _stored(connection, told & asked & days) - set(merged):
             revision, line, stored_at_s = _newest(connection, identity)
             if stored_at_s < fetched_at_s and line != GONE:
                 connection.execute(

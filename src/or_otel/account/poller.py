@@ -48,10 +48,12 @@ class Observed(Generic[T]):
         value: As the account told it.
         at_s: Unix time of the question: a sum that came after a midnight may still be of the day before,
             but none is taken for younger than it is.
+        is_whole: Whether every row of the answer could be read, as far as that matters.
     """
 
     value: T
     at_s: float
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +258,8 @@ class Poller:
         return replace(seen, troubles={**seen.troubles, task: trouble})
 
     def _ask_activity(self, seen: Snapshot, key_hash: str, at_s: float) -> Snapshot:
-        rows = Observed(value=self._client.activity(key_hash=key_hash or None), at_s=at_s)
+        listing = self._client.activity(key_hash=key_hash or None)
+        rows = Observed(value=listing.rows, at_s=at_s, is_whole=not listing.strange_count)
         if not key_hash:
             return replace(seen, activity=rows)
         return replace(seen, activity_by_key={**seen.activity_by_key, key_hash: rows})

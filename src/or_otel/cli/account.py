@@ -22,6 +22,7 @@ from or_otel.cli.asking import (
     management_client,
     owner_of,
     patiently,
+    say_strange_rows,
     say_troubles,
     snapshot_of,
 )
@@ -163,15 +164,18 @@ def _split(client: AccountClient, config: Config, by: Sequence[str], days: int) 
     between = (today - timedelta(days=days), today)
     try:
         if any(name in BY_ANALYTICS for name in by):
-            return _by_analytics(client, by, between)
-        return _by_rows(client, config, by, between)
+            split = _by_analytics(client, by, between)
+        else:
+            split = _by_rows(client, config, by, between)
     except AccountError as error:
         raise click.ClickException(str(error)) from None
+    say_strange_rows(client.strange_rows)
+    return split
 
 
 def _by_rows(client: AccountClient, config: Config, by: Sequence[str], between: tuple[date, date]) -> Split:
     at_s = now_s()
-    whole = patiently(client.activity)
+    whole = patiently(client.activity).rows
     if not any(name in OWNERS for name in by) and "day" not in by:
         return split_by_rows(whole, by, keys=(), labels={}, between=between, at_s=at_s)
     keys = patiently(lambda: client.keys(room.id for room in client.workspaces()))
@@ -181,7 +185,7 @@ def _by_rows(client: AccountClient, config: Config, by: Sequence[str], between: 
         for _, told in activity_of_keys(client, keys):
             if isinstance(told, AccountError):
                 raise told
-            parts += told
+            parts += told.rows
         rows = (*parts, *left_over(whole, parts))
     return split_by_rows(rows, by, keys=keys, labels=labels_of(config, keys), between=between, at_s=at_s)
 

@@ -111,9 +111,10 @@ def _fetch(
 ) -> None:
     if not days:
         return
-    rows = client.activity(day=days[0] if len(days) == 1 else None, key_hash=key_hash)
+    listing = client.activity(day=days[0] if len(days) == 1 else None, key_hash=key_hash)
     asked = frozenset(days)
-    store_activity(ledger, [row for row in rows if row.day in asked], now_s, covered=days, key_hash=key_hash)
+    rows = [row for row in listing.rows if row.day in asked]
+    store_activity(ledger, rows, now_s, covered=days, key_hash=key_hash, is_whole=not listing.strange_count)
 
 
 def list_generations(

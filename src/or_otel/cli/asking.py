@@ -10,22 +10,25 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import click
 from rich.progress import track
 
 from or_otel.account.client import AccountClient
-from or_otel.account.errors import AccountError, RateLimitedError
+from or_otel.account.errors import KEY_PAGES, MANAGEMENT_KEY, AccountError, RateLimitedError
 from or_otel.account.history import covered_days, missing_days, store_activity, store_keys
 from or_otel.account.poller import Poller, Snapshot
 from or_otel.account.schedule import Endpoint
 from or_otel.accounts import AccountKey, ActivityRow
-from or_otel.cli.options import KEY_PAGES, MANAGEMENT_KEY, console, keys_from, no_keys_said, now_s
+from or_otel.cli.options import console, keys_from, no_keys_said, now_s
 from or_otel.config import Config
 from or_otel.config.keys import Assignment
 from or_otel.days import utc_day
+from or_otel.reports.money import plural
+from or_otel.reports.words import tame
+from or_otel.wire.listings import Listing
 from or_otel.wire.requests import key_fingerprint
 
 T = TypeVar("T")
@@ -51,7 +54,7 @@ def snapshot_of(client: AccountClient, endpoints: Collection[Endpoint]) -> Snaps
     """
     snapshot = Poller(client, endpoints=endpoints, chance=lambda: 0.0).poll_due(now_s())
     if not snapshot.succeeded_at_s:
-        raise click.ClickException("\n".join(dict.fromkeys(each.message for each in snapshot.troubles.values())))
+        raise click.ClickException("\n".join(_together(each.message for each in snapshot.troubles.values())))
     return snapshot
 
 
@@ -66,8 +69,29 @@ def hidden_said(snapshot: Snapshot) -> str | None:
 
 def say_troubles(snapshot: Snapshot) -> None:
     """Say on standard error what failed although the key may see it."""
-    for message in dict.fromkeys(each.message for each in snapshot.troubles.values() if not each.is_hidden):
+    for message in _together(each.message for each in snapshot.troubles.values() if not each.is_hidden):
         click.echo(f"not told: {message}", err=True)
+    say_strange_rows(snapshot.strange_rows)
+
+
+def _together(messages: Iterable[str]) -> list[str]:
+    """Say the same of several endpoints once."""
+    endpoints: dict[str, dict[str, None]] = {}
+    for message in messages:
+        endpoint, colon, text = message.partition(": ") if message.startswith("/") else ("", "", message)
+        endpoints.setdefault(colon + text, {})[endpoint] = None
+    return [", ".join(names) + text for text, names in endpoints.items()]
+
+
+def say_strange_rows(counts: Mapping[str, int]) -> None:
+    """Say on standard error which answers had rows that could not be read: their figures are missing."""
+    for said in strange_rows_said(counts):
+        click.echo(f"not told: {said}", err=True)
+
+
+def strange_rows_said(counts: Mapping[str, int]) -> list[str]:
+    """Say it in sentences."""
+    return [f"{path}: {plural(count, 'row')} could not be read; is or-otel too old?" for path, count in counts.items()]
 
 
 def management_client(client: AccountClient | None) -> AccountClient:
@@ -107,7 +131,7 @@ def patiently(ask: Callable[[], T]) -> T:
 
 def activity_of_keys(
     client: AccountClient, keys: Sequence[AccountKey]
-) -> Iterator[tuple[AccountKey, tuple[ActivityRow, ...] | AccountError]]:
+) -> Iterator[tuple[AccountKey, Listing[ActivityRow] | AccountError]]:
     """Ask for the closed days of each key, with progress on a terminal; a failure is given, not raised."""
     shown = track(
         keys,
@@ -118,11 +142,11 @@ def activity_of_keys(
     )
     for key in shown:
         try:
-            rows = patiently(lambda key=key: client.activity(key_hash=key.hash))  # type: ignore[misc]
+            listing = patiently(lambda key=key: client.activity(key_hash=key.hash))  # type: ignore[misc]
         except AccountError as error:
             yield key, error
         else:
-            yield key, rows
+            yield key, listing
 
 
 def import_history(
@@ -147,15 +171,24 @@ def import_history(
     store_keys(ledger, listed, asked_s)
     today = utc_day(now_s())
     try:
-        rows = patiently(client.activity)
+        listing = patiently(client.activity)
     except AccountError as error:
         click.echo(f"not told: {error}", err=True)
     else:
-        store_activity(ledger, rows, asked_s, covered=covered_days(asked_s, now_s()))
+        _store(ledger, listing, asked_s)
     every = {key.hash: key for key in (*known, *listed) if key.hash is not None}
     due = [key for key in every.values() if is_wanted(key) or missing_days(ledger, today, key_hash=key.hash)]
     for key, told in activity_of_keys(client, due):
         if isinstance(told, AccountError):
-            click.echo(f"not told: {key.name or key.hash}: {told}", err=True)
+            click.echo(tame(f"not told: {key.name or key.hash}: {told}"), err=True)
         else:
-            store_activity(ledger, told, asked_s, covered=covered_days(asked_s, now_s()), key_hash=key.hash)
+            _store(ledger, told, asked_s, key.hash)
+    say_strange_rows(client.strange_rows)
+
+
+def _store(
+    ledger: sqlite3.Connection, listing: Listing[ActivityRow], asked_s: float, key_hash: str | None = None
+) -> None:
+    covered = covered_days(asked_s, now_s())
+    is_whole = not listing.strange_count
+    store_activity(ledger, listing.rows, asked_s, covered=covered, key_hash=key_hash, is_whole=is_whole)

@@ -14,6 +14,7 @@ import click
 
 from or_otel.cli.asking import hidden_said, say_troubles, snapshot_of
 from or_otel.cli.options import (
+    SettingsProblem,
     account_client,
     account_options,
     console,
@@ -98,7 +99,7 @@ def check_command(*, path: Path | None) -> None:
     except ConfigError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
-        raise click.ClickException(plural(len(error.problems), "problem")) from error
+        raise SettingsProblem(plural(len(error.problems), "problem")) from error
     try:
         read_urls(config.notify, os.environ)
     except ConfigError as error:  # of this shell, not of the file

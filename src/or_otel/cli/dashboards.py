@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from or_otel.budgets import Budget
-from or_otel.config import ConfigError, find_config, read_config
-from or_otel.config_file import config_path
+from or_otel.cli.options import settings_from
 from or_otel.dashboards.alertmanager import alertmanager_file
 from or_otel.dashboards.installed import board_files
-from or_otel.dashboards.kubernetes import Place, manifests
+from or_otel.dashboards.kubernetes import IMAGE, Place, manifests
 from or_otel.dashboards.rulefiles import rule_files
 from or_otel.dashboards.rules import SOURCES, Choices, MoneySource
 
@@ -59,7 +56,7 @@ def dashboards_command() -> None:
 @click.option("--grafana-url", default="", help="Put before the boards' paths in alerts.")
 @click.option("--docs-url", default="", help="Put before the documents' paths in alerts and boards.")
 @click.option("--namespace", default="monitoring", show_default=True, help="Kubernetes: where all of it goes.")
-@click.option("--image", default="or-otel:latest", show_default=True, help="Kubernetes: the exporter's image.")
+@click.option("--image", default=IMAGE, show_default=True, help="Kubernetes: the exporter's image.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 def export_command(  # noqa: PLR0913 -- the options of the command
     *,
@@ -75,10 +72,11 @@ def export_command(  # noqa: PLR0913 -- the options of the command
     force: bool,
 ) -> None:
     """Write boards and rules; client-side budgets of or-otel.toml become rules of their own."""
+    settings = settings_from(config)
     choices = Choices(
         default_source=default_source,
         sources=dict(sources),
-        budgets=_budgets(config),
+        budgets=settings.budgets,
         grafana_url=grafana_url.rstrip("/"),
         docs_url=docs_url and docs_url.rstrip("/") + "/",
     )
@@ -87,12 +85,13 @@ def export_command(  # noqa: PLR0913 -- the options of the command
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from error
     if form == "k8s":
-        place = Place(namespace=namespace, image=image, settings=_settings_text(config))
-        text = manifests(boards, choices, place)
+        text = None if settings.path is None else settings.path.read_text(encoding="utf-8")
+        place = Place(namespace=namespace, image=image, settings=text)
+        manifest = manifests(boards, choices, place)
         if output is None:
-            click.echo(text, nl=False)
+            click.echo(manifest, nl=False)
         else:
-            _write({output: text}, force=force)
+            _write({output: manifest}, force=force)
         return
     folder = output or Path(FOLDER)
     files = {**boards, **rule_files(choices), "alertmanager/alertmanager.yml": alertmanager_file()}
@@ -100,20 +99,6 @@ def export_command(  # noqa: PLR0913 -- the options of the command
     click.echo(
         f"{len(files)} files in {folder}: boards for Grafana, rules/ for Prometheus, an example for Alertmanager."
     )
-
-
-def _budgets(path: Path | None) -> tuple[Budget, ...]:
-    try:
-        config = find_config(os.environ) if path is None else read_config(path, os.environ)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from error
-    return config.budgets
-
-
-def _settings_text(path: Path | None) -> str | None:
-    """Give the settings file that `_budgets` read, whole, for the exporter."""
-    path = path or config_path(os.environ)
-    return None if path is None else path.read_text(encoding="utf-8")
 
 
 def _write(files: dict[Path, str], *, force: bool) -> None:

@@ -14,17 +14,27 @@ from typing import Any, TypeVar
 import click
 from rich.progress import Progress
 
+from or_otel.account.errors import API_KEY
 from or_otel.account.history import read_keys
 from or_otel.account.market import read_models
 from or_otel.accounts import AccountKey
 from or_otel.budgets import Spending, spendings_of_key
-from or_otel.cli.options import API_KEY, console, fresh_ledger, print_json, say_empty, secret_from
-from or_otel.config import Config, ConfigError, config_path, find_config, read_urls
+from or_otel.cli.options import (
+    SettingsProblem,
+    console,
+    fresh_ledger,
+    notice_urls,
+    print_json,
+    say_empty,
+    secret_from,
+    settings_from,
+)
+from or_otel.config import FILE_NAME, Config
 from or_otel.ledger.queries import Call as LedgerCall
 from or_otel.ledger.queries import entries, gathered, where_from
 from or_otel.notices.memory import NOTHING_TOLD
 from or_otel.notices.rules import Notice, NoticeState
-from or_otel.notices.sending import NotifyMissingError, send, unusable
+from or_otel.notices.sending import send
 from or_otel.reports.digest import Digest, digest_of, render, summary, to_json, whole_days
 from or_otel.reports.html import can_draw, to_html
 from or_otel.reports.markdown import to_markdown
@@ -144,43 +154,26 @@ def held_keys() -> tuple[str, ...]:
     return (key,) if key else ()
 
 
-def read_settings_file() -> Config:
-    """Read or-otel.toml.
-
-    Raises:
-        click.ClickException: It cannot be used.
-    """
-    try:
-        return find_config(os.environ)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from error
-
-
 def _settings(form: Form) -> tuple[Config, tuple[str, ...]]:
     """Read the settings file and, before any work, whether the digest can be sent."""
-    config = read_settings_file()
+    config = settings_from()
     if not form.is_sent:
         return config, ()
-    where = config_path(os.environ) or "or-otel.toml"
-    try:
-        urls = read_urls(config.notify, os.environ)
-        bad = unusable(urls)
-    except (ConfigError, NotifyMissingError) as error:
-        raise click.ClickException(str(error)) from error
+    urls = notice_urls(config)
     if not urls:
-        raise click.ClickException(f'--send: no address is set; add to {where}: [notify] urls = ["$SLACK_URL"]')
-    if bad:
-        places = ", ".join(str(place + 1) for place in bad)
-        raise click.ClickException(f"--send: address {places} of [notify] in {where} is no Apprise URL")
+        where = config.path or FILE_NAME
+        raise SettingsProblem(f'--send: no address is set; add to {where}: [notify] urls = ["$SLACK_URL"]')
     return config, urls
 
 
 def _account_spendings(ledger: sqlite3.Connection, config: Config, until_s: float) -> tuple[Spending, ...]:
+    every = read_keys(ledger)
+    owner = config.owner_of(tuple(known.key for known in every), held_keys())
     return tuple(
         spending
-        for known in read_keys(ledger)
+        for known in every
         if known.last_seen_s <= until_s
-        for spending in spendings_of_key(known.key, at_s=known.last_seen_s, labels=config.assign(known.key).labels)
+        for spending in spendings_of_key(known.key, at_s=known.last_seen_s, labels=owner(known.key).labels)
     )
 
 

@@ -18,8 +18,8 @@ import click
 
 from or_otel.account.history import read_activity, read_keys
 from or_otel.accounts import AccountKey, ActivityRow
-from or_otel.cli.digest import held_keys, read_settings_file, watched
-from or_otel.cli.options import fresh_ledger, ledger_option, period_options, say_empty
+from or_otel.cli.digest import held_keys, watched
+from or_otel.cli.options import fresh_ledger, ledger_option, period_options, say_empty, settings_from
 from or_otel.days import utc_day
 from or_otel.facts import EXACT
 from or_otel.ledger.queries import where_from
@@ -145,7 +145,7 @@ def _charges_of_calls(
 
 
 def _owners(ledger: sqlite3.Connection) -> Callable[[str | None, str | None], Owner]:
-    config = read_settings_file()
+    config = settings_from()
     keys = {known.key.hash: known.key for known in read_keys(ledger)}
 
     @cache

@@ -17,13 +17,12 @@ from typing import Literal
 import click
 
 from or_otel.account.cardinality import Assumptions, series_expected
-from or_otel.account.client import AccountClient
+from or_otel.account.errors import KEY_PAGES, MANAGEMENT_KEY
 from or_otel.account.readings import Known, Reading
 from or_otel.cli.asking import SEEN
 from or_otel.cli.options import (
-    KEY_PAGES,
-    MANAGEMENT_KEY,
     SettingsProblem,
+    account_client,
     account_options,
     keys_from,
     ledger_folder,
@@ -33,7 +32,6 @@ from or_otel.cli.options import (
     settings_from,
 )
 from or_otel.config import Config
-from or_otel.entries import default_folder
 from or_otel.exporter import Exporter
 from or_otel.exporter.health import JUDGED, Health
 from or_otel.exporter.health import to_json as health_to_json
@@ -42,7 +40,7 @@ from or_otel.exporter.page import HEALTH_PATH, METRICS_PATH, Page
 from or_otel.exporter.push import Push
 from or_otel.pipelines import ENDPOINTS
 from or_otel.reports.money import exact, plural
-from or_otel.settings import LEDGER, read_settings
+from or_otel.settings import LEDGER, default_folder, read_settings
 from or_otel.version import own_version
 
 PUSH_ENDPOINTS = (ENDPOINTS[0], "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
@@ -117,7 +115,8 @@ def exporter_command(  # noqa: PLR0913 -- one argument for each option
         raise click.UsageError(f"--no-otlp and --metrics {ways}: choose one")
     config = settings_from(config_path, base_url)
     api_key, management_key = keys_from(os.environ)
-    if api_key is None and management_key is None:
+    is_keyless = api_key is None and management_key is None
+    if is_keyless and not check:
         raise SettingsProblem(no_keys_said())
     urls = notice_urls(config)
     has_ledger = ledger is not None or config.exporter.has_ledger
@@ -125,13 +124,13 @@ def exporter_command(  # noqa: PLR0913 -- one argument for each option
     if has_ledger and folder is None:
         raise SettingsProblem(f"the ledger is wanted and {LEDGER} is off: name its folder with --ledger DIR")
     if check:
+        if is_keyless:
+            click.echo(f"note: {no_keys_said()}", err=True)
         _check(config, has_ledger=has_ledger)
         return
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    try:
-        client = AccountClient(config.account.base_url, api_key, management_key)
-    except ValueError as error:
-        raise SettingsProblem(str(error)) from None
+    client = account_client(config)
+    assert client is not None  # noqa: S101 -- there is a key
     exporter = Exporter(
         client,
         config,
@@ -143,7 +142,8 @@ def exporter_command(  # noqa: PLR0913 -- one argument for each option
         messenger=Messenger(folder or default_folder(os.environ), urls, config.notify) if urls and not once else None,
     )
     if once:
-        _tell_once(exporter, is_json=is_json)
+        with client:
+            _tell_once(exporter, is_json=is_json)
         return
     _serve(exporter, config, listen=listen, ways="scrape" if no_otlp else ways)
 

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from rich.console import Console
 
-from or_otel.config import FILE_NAME, Config, ConfigError, find_config, read_config
+from or_otel.account.errors import API_KEY, KEY_PAGES, MANAGEMENT_KEY
+from or_otel.config import FILE_NAME, Config, ConfigError, find_config, read_config, read_urls
 from or_otel.config.reading import is_http_url
-from or_otel.entries import default_folder
 from or_otel.ledger import DATABASE, LedgerError, open_ledger
 from or_otel.ledger.importing import import_journals
 from or_otel.ledger.queries import QuestionError
 from or_otel.ledger.retention import keep_within
-from or_otel.settings import LEDGER, read_settings
+from or_otel.reports.words import escaped
+from or_otel.settings import LEDGER, default_folder, read_settings
 
 if TYPE_CHECKING:
     from or_otel.account.client import AccountClient
@@ -34,12 +35,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 AGE = re.compile(r"^(\d{1,6})([mhdw])$")
-API_KEY = "OPENROUTER_API_KEY"
-MANAGEMENT_KEY = "OPENROUTER_MANAGEMENT_KEY"
-KEY_PAGES = {
-    API_KEY: "openrouter.ai/settings/keys",
-    MANAGEMENT_KEY: "openrouter.ai/settings/management-keys",
-}
 PIPE_WIDTH = 200
 """Columns where the terminal's are not known."""
 
@@ -115,8 +110,11 @@ class SettingsProblem(click.ClickException):
     exit_code = 2
 
 
-def settings_from(config_path: Path | None, base_url: str | None = None) -> Config:
-    """Read the settings file in force; what is wrong with it ends the command, every problem on a line."""
+def settings_from(config_path: Path | None = None, base_url: str | None = None) -> Config:
+    """Read the settings file in force; what is wrong with it ends the command, every problem on a line.
+
+    Whom to ask is said by the option, else by `OR_OTEL_BASE_URL`, else by the file, else it is OpenRouter.
+    """
     try:
         config = read_config(config_path, os.environ) if config_path is not None else find_config(os.environ)
     except ConfigError as error:
@@ -168,6 +166,23 @@ def account_client(config: Config) -> AccountClient | None:
         return AccountClient(config.account.base_url, api_key, management_key)
     except ValueError as error:
         raise SettingsProblem(str(error)) from None
+
+
+def notice_urls(config: Config) -> tuple[str, ...]:
+    """Give the addresses of `[notify]`; one that cannot be used ends the command, for it would never be told."""
+    from or_otel.notices.sending import NotifyMissingError, unusable  # noqa: PLC0415 -- few commands send anything
+
+    try:
+        urls = read_urls(config.notify, os.environ)
+        broken = unusable(urls) if urls else ()
+    except (ConfigError, NotifyMissingError) as error:
+        raise SettingsProblem(str(error)) from None
+    if broken:
+        places = ", ".join(str(place + 1) for place in broken)
+        raise SettingsProblem(
+            f"notify: address {places} of {len(urls)} is no Apprise URL (not shown, it may hold a key)"
+        )
+    return urls
 
 
 def period_options(default: str | None) -> Callable[[F], F]:
@@ -260,7 +275,7 @@ def say_empty(folder: Path, ledger: sqlite3.Connection) -> None:
 
 def print_json(value: object) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(escaped(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def console(*, is_error: bool = False) -> Console:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,21 +15,24 @@ import click
 from or_otel.account.errors import AccountError
 from or_otel.cli.options import (
     Moment,
+    account_options,
     check_formats,
     console,
     format_options,
     fresh_ledger,
     ledger_option,
     print_json,
+    settings_from,
 )
 from or_otel.cli.reconciling import Chosen, Found, UnusableError, with_account, with_invoice
-from or_otel.config import ConfigError, find_config
 from or_otel.days import ONE_DAY, utc_day
+from or_otel.facts import total
 from or_otel.reports.causes import MEANINGS, merged
 from or_otel.reports.invoice import InvoiceError
 from or_otel.reports.money import exact, usd
 from or_otel.reports.reconciliation import Comparison
 from or_otel.reports.tables import Column, Table, Value, render, to_csv, to_rows
+from or_otel.reports.words import tame
 
 BY = ("key", "model")
 WITHIN, BEYOND = 0, 1
@@ -118,6 +120,7 @@ class Tolerance(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # ge
 @click.option("--columns", default="", metavar="date=…,model=…,cost=…", help="Where in the invoice: [,tokens=…] too.")
 @click.option("--provider", metavar="NAME", help="Whose invoice it is, as OpenRouter displays it: Anthropic.")
 @format_options
+@account_options
 @ledger_option
 def reconcile_command(  # noqa: PLR0913 -- one argument for each option
     *,
@@ -131,6 +134,8 @@ def reconcile_command(  # noqa: PLR0913 -- one argument for each option
     provider: str | None,
     is_json: bool,
     is_csv: bool,
+    config_path: Path | None,
+    base_url: str | None,
     folder: Path,
 ) -> None:
     """Is what we tracked what we are billed? Closed UTC days, both ledgers, and why they differ.
@@ -141,8 +146,8 @@ def reconcile_command(  # noqa: PLR0913 -- one argument for each option
     or-otel reconcile --since 7d --lookup 200            prices the ledger lacks, from generation records
     or-otel reconcile --invoice anthropic.csv --provider Anthropic --columns date=usage_date,model=model,cost=cost
 
-    The account is asked with OPENROUTER_MANAGEMENT_KEY at OR_OTEL_BASE_URL. With OPENROUTER_API_KEY alone only
-    that key's running day, week and month can be compared.
+    The account is asked with OPENROUTER_MANAGEMENT_KEY. With OPENROUTER_API_KEY alone only that key's running
+    day, week and month can be compared.
 
     Exit: 0 within the tolerance, 1 beyond, 2 when nothing could be compared.
     """  # noqa: D301 -- \b is click's sign to keep the lines
@@ -153,8 +158,8 @@ def reconcile_command(  # noqa: PLR0913 -- one argument for each option
         raise click.UsageError("--columns and --provider belong to --invoice FILE")
     wanted = _wanted(by)
     now_s = time.time()
+    config = settings_from(config_path, base_url)
     with _unusable(), fresh_ledger(folder) as ledger:
-        config = find_config(os.environ)
         if invoice is not None:
             found = with_invoice(invoice, columns, provider, ledger, config, chosen=_chosen(day, since, None))
             wanted = ("model",)
@@ -178,8 +183,6 @@ def _unusable() -> Iterator[None]:
     """Exit with 2 for whatever keeps both sides from being compared."""
     try:
         yield
-    except ConfigError as error:
-        raise UnusableError(str(error)) from error
     except (AccountError, InvoiceError) as error:
         raise UnusableError(str(error)) from error
     except click.UsageError:
@@ -205,7 +208,7 @@ def _print(found: Found, by: Sequence[str], tolerance: Decimal, *, is_json: bool
     table = _table(found, by, tolerance)
     causes = _causes(found)
     for sentence in found.said:
-        click.echo(sentence, err=True)
+        click.echo(tame(sentence), err=True)
     if is_json:
         print_json(
             {
@@ -215,6 +218,11 @@ def _print(found: Found, by: Sequence[str], tolerance: Decimal, *, is_json: bool
                 "days": to_rows(_table(replace(found, rows=found.wholes), (), tolerance)),
                 "rows": to_rows(table),
                 "causes": to_rows(causes),
+                "not_compared": {
+                    "unmatched_client_usd": exact(found.loose[0]),
+                    "unmatched_provider_usd": exact(found.loose[1]),
+                    "left_out_client_usd": exact(found.left_out_usd),
+                },
                 "remarks": list(found.said),
             }
         )
@@ -290,8 +298,8 @@ def _causes(found: Found) -> Table:
 
 def _verdict(found: Found, tolerance: Decimal) -> str:
     wholes = found.wholes or found.rows
-    tracked = sum((row.client.total_usd for row in wholes), Decimal(0))
-    billed = sum((row.provider.total_usd for row in wholes), Decimal(0))
+    tracked = total(row.client.total_usd for row in wholes)
+    billed = total(row.provider.total_usd for row in wholes)
     if all(row.client.total_usd == row.provider.total_usd and row.is_equal for row in wholes):
         said = f"tracked = billed, to the last digit: ${exact(tracked)}"
     else:
@@ -301,4 +309,10 @@ def _verdict(found: Found, tolerance: Decimal) -> str:
     missing = [cause for cause in merged(c for causes in found.causes.values() for c in causes) if not cause.is_note]
     if missing:
         said += "; " + ", ".join(f"{MEANINGS[cause.kind]} {usd(cause.total_usd)}" for cause in missing[:3])
+    if any(found.loose):
+        tracked, billed = found.loose
+        said += f"; compared as sums of days alone, for their keys are not matched: tracked {usd(tracked)}, "
+        said += f"billed {usd(billed)}"
+    if found.left_out_usd:
+        said += f"; not compared: {usd(found.left_out_usd)} tracked with another account's keys"
     return said

@@ -18,12 +18,14 @@ from pathlib import Path
 import click
 
 from or_otel.account.client import AccountClient
-from or_otel.account.errors import NotFoundError, WrongKeyError
+from or_otel.account.errors import API_KEY, MANAGEMENT_KEY, NotFoundError, WrongKeyError
 from or_otel.cli.account_days import AccountDays, list_generations, read_days, span
-from or_otel.cli.options import API_KEY, MANAGEMENT_KEY, account_client, keys_from
+from or_otel.cli.asking import strange_rows_said
+from or_otel.cli.options import account_client, keys_from
 from or_otel.config import Config
 from or_otel.config.keys import KeyMap
 from or_otel.days import DAY_S, ONE_DAY, begin_s, utc_day
+from or_otel.facts import EXACT, ZERO, total
 from or_otel.ledger.amending import amend, unpriced
 from or_otel.ledger.queries import entries
 from or_otel.reports.causes import Billed, Cause
@@ -66,6 +68,8 @@ class Found:
         causes: Day → causes and notes.
         key_names: Hash → name of the key.
         matched: Hashes of keys whose fingerprint is known.
+        loose: Sums, tracked and billed, of what was compared as part of each day alone: its key is not matched.
+        left_out_usd: Tracked, and compared with nothing: another account's.
         said: Sentences for people.
     """
 
@@ -74,6 +78,8 @@ class Found:
     causes: Mapping[date, tuple[Cause, ...]]
     key_names: Mapping[str, str]
     matched: Collection[str] = ()
+    loose: tuple[Decimal, Decimal] = (ZERO, ZERO)
+    left_out_usd: Decimal = ZERO
     said: tuple[str, ...] = ()
 
     def is_within(self, tolerance: Decimal) -> bool:
@@ -171,6 +177,8 @@ def _compare(
         )
     if not account.is_fresh:
         said.append(f"The account was not asked, for {MANAGEMENT_KEY} is not set: its side is what was stored.")
+    if client is not None:
+        said += strange_rows_said(client.strange_rows)
     if not days:
         raise UnusableError(" ".join(said))
     since_s, until_s = begin_s(days[0] - ONE_DAY), begin_s(days[-1] + 2 * ONE_DAY)
@@ -182,9 +190,12 @@ def _compare(
     tracked = rebooked(tracked_from(kept, account.rows, key_map.hash_of), account.rows, account.days)
     matched = frozenset(key_map.hash_of.values())
     # With no key matched at all, the account asked may be the wrong one: then everything stays and differs.
+    left_out_usd = ZERO
     kinds = {each.key_hash is None for each in tracked}
     if len(kinds) > 1 and _is_whole(account, matched, days):
-        marks = sorted({each.entry.key_id or "no key" for each in tracked if each.key_hash is None})
+        strangers = [each for each in tracked if each.key_hash is None]
+        marks = sorted({each.entry.key_id or "no key" for each in strangers})
+        left_out_usd = total(row.client.total_usd for row in compared(strangers, (), days=days))
         tracked = [each for each in tracked if each.key_hash is not None]
         said.append(
             f"Left out: calls with {', '.join(marks)}. All that the account booked is of keys that were matched, so "
@@ -202,13 +213,27 @@ def _compare(
     names = {key.hash: key.name or key.label or "" for key in account.keys if key.hash is not None}
     said += _unmatched(key_map, tracked, account, names, days)
     discounts = _discounts(config)
+    wholes = compared(tracked, account.rows, days=days, discounts=discounts)
     return Found(
         rows=compared(tracked, account.rows, days=days, by=by, discounts=discounts),
-        wholes=compared(tracked, account.rows, days=days, discounts=discounts),
+        wholes=wholes,
         causes=explained(tracked, account.rows, days=days, matched=matched, listed=listed, agents=agents),
         key_names=names,
         matched=matched,
+        loose=_loose(wholes, compared(tracked, account.rows, days=days, by=("key",)), matched),
+        left_out_usd=left_out_usd,
         said=tuple(said),
+    )
+
+
+def _loose(
+    wholes: Sequence[Comparison], keyed: Sequence[Comparison], matched: Collection[str]
+) -> tuple[Decimal, Decimal]:
+    """Give what is tracked and billed beyond the keys that are matched."""
+    known = [row for row in keyed if row.key_hash in matched]
+    return (
+        EXACT.subtract(*(total(row.client.total_usd for row in rows) for rows in (wholes, known))),
+        EXACT.subtract(*(total(row.provider.total_usd for row in rows) for rows in (wholes, known))),
     )
 
 

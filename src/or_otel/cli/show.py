@@ -6,7 +6,6 @@ is marked. A price that the ledger lacked is put into it.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,18 +18,27 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from or_otel.account.client import DEFAULT_BASE_URL, AccountClient
-from or_otel.account.errors import AccountError, NotFoundError
+from or_otel.account.client import AccountClient
+from or_otel.account.errors import API_KEY, AccountError, NotFoundError
 from or_otel.accounts import Generation
-from or_otel.cli.options import API_KEY, console, fresh_ledger, keys_from, ledger_option, print_json
+from or_otel.cli.options import (
+    account_client,
+    account_options,
+    console,
+    fresh_ledger,
+    ledger_option,
+    print_json,
+    settings_from,
+)
+from or_otel.config import Config
 from or_otel.entries import Entry
 from or_otel.facts import Cost, RouteAttempt
 from or_otel.ledger.amending import amend
 from or_otel.ledger.queries import find
 from or_otel.reports.money import NOT_TOLD, UNKNOWN, exact, seconds
+from or_otel.reports.words import shown, tame
 from or_otel.routes import is_same_model
 
-BASE_URL = "OR_OTEL_BASE_URL"
 NOT_ASKED = f"The account was not asked, for {API_KEY} is not set: this is what the ledger alone knows."
 
 Figure = str | int | float | Decimal | None
@@ -57,17 +65,18 @@ class Sides:
 @click.command("show")
 @click.argument("identity", metavar="ID")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON; money as exact text.")
+@account_options
 @ledger_option
-def show_command(*, identity: str, is_json: bool, folder: Path) -> None:
+def show_command(*, identity: str, is_json: bool, config_path: Path | None, base_url: str | None, folder: Path) -> None:
     """One generation: what we saw beside the record of the account, differences marked.
 
     \b
     or-otel show gen-1793700005-E1f2G3h4I5j6K7l8M9n0
 
     ID is a generation id, or one from the ledger: of a call, an attempt, a response, a trace. The account is
-    asked with OPENROUTER_API_KEY (or OPENROUTER_MANAGEMENT_KEY) at OR_OTEL_BASE_URL; without a key the ledger
-    alone answers.
+    asked with OPENROUTER_API_KEY (or OPENROUTER_MANAGEMENT_KEY); without a key the ledger alone answers.
     """  # noqa: D301 -- \b is click's sign to keep the lines
+    config = settings_from(config_path, base_url)
     with fresh_ledger(folder) as ledger:
         found = _meant(find(ledger, identity), identity)
         if not found and not identity.startswith("gen-"):
@@ -75,14 +84,14 @@ def show_command(*, identity: str, is_json: bool, folder: Path) -> None:
                 f"{identity!r} is not in the ledger {folder}, and no generation id (gen-…) to ask the account for; "
                 "or-otel calls lists the ids of recent calls"
             )
-        sides = _asked(found, identity)
+        sides = _asked(found, identity, config)
         for side in sides:
             if side.ours is None or side.ours.unpriced is None or side.record is None:
                 continue
             if amend(ledger, side.ours.attempt_id, side.record, learned_at_s=time.time()) is not None:
-                click.echo(f"The ledger lacked the price of {side.generation_id}; it is noted now.", err=True)
+                click.echo(tame(f"The ledger lacked the price of {side.generation_id}; it is noted now."), err=True)
     for problem in dict.fromkeys(side.problem for side in sides if side.problem is not None):
-        click.echo(problem, err=True)
+        click.echo(tame(problem), err=True)
     if all(side.ours is None and side.record is None for side in sides):
         raise click.ClickException(f"nothing is known of {identity}")
     if is_json:
@@ -97,18 +106,14 @@ def _meant(found: Sequence[Entry], identity: str) -> Sequence[Entry]:
     return exactly or found
 
 
-def _asked(found: Sequence[Entry], identity: str) -> list[Sides]:
+def _asked(found: Sequence[Entry], identity: str, config: Config) -> list[Sides]:
     wanted: list[tuple[str | None, Entry | None]] = [(entry.generation_id, entry) for entry in found]
     wanted = wanted or [(identity, None)]
-    api_key, management_key = keys_from(os.environ)
-    if not api_key and not management_key:
+    client = account_client(config)
+    if client is None:
         if not found:
             raise click.ClickException(f"{identity} is not in the ledger; set {API_KEY} to ask the account for it")
         return [Sides(generation_id=wanted_id, ours=entry, problem=NOT_ASKED) for wanted_id, entry in wanted]
-    try:
-        client = AccountClient(os.environ.get(BASE_URL) or DEFAULT_BASE_URL, api_key, management_key)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
     with client:
         return [_ask(client, wanted_id, entry) for wanted_id, entry in wanted]
 
@@ -206,7 +211,7 @@ def _step(attempt: RouteAttempt) -> str:
 def _render(side: Sides) -> RenderableType:
     ours = side.ours
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = Text(side.generation_id or "no generation id", style="bold")
+    table.title = shown(side.generation_id or "no generation id", style="bold")
     for title in ("", "or-otel saw", "the account's record", ""):
         table.add_column(title, overflow="fold")
     left, right = _of_entry(ours), _of_record(side.record)
@@ -216,14 +221,14 @@ def _render(side: Sides) -> RenderableType:
             continue
         title = name.removesuffix("_usd").removesuffix("_s").replace("_", " ")
         cells = (title, _cell(left.get(name)), _cell(right.get(name)), "differs" if name in marked else "")
-        table.add_row(*map(Text, cells), style="bold red" if name in marked else "")
+        table.add_row(*map(shown, cells), style="bold red" if name in marked else "")
     lines = [f"upstream  {' > '.join(steps)}"] if (steps := _steps(side)) else []
     if ours is not None:
         lines.append(f"call      {ours.call_id}, attempt {ours.number} of {ours.attempt_count}")
         lines += [f"trace     {ours.trace_id}"] if ours.trace_id is not None else []
         tags = " ".join(f"{key}={value}" for key, value in sorted(ours.tags.items()))
         lines += [f"tags      {tags}"] if tags else []
-    return Group(table, *map(Text, lines), Text())
+    return Group(table, *map(shown, lines), Text())
 
 
 def _cell(value: Figure) -> str:

@@ -146,7 +146,7 @@ def _statement(
     owner = owner_of(config, tuple(known.values()))
     owned = {key_hash: key for key_hash, key in known.items() if owner(key).company == company}
     if not owned:
-        raise _nobody(config, company, list(known.values()))
+        raise _nobody(config, company, list(known.values()), is_listed=listed is not None)
     here = None if listed is None else {key.hash for key in listed}
     every = [row for key_hash in known for row in read_activity(ledger, since, until, key_hash)]
     return Statement(
@@ -182,9 +182,11 @@ def _missing(
     return tuple(day for day in missing_days(ledger, today, ago, key_hash) if since <= day < until)
 
 
-def _nobody(config: Config, company: str, keys: Sequence[AccountKey]) -> click.ClickException:
+def _nobody(config: Config, company: str, keys: Sequence[AccountKey], *, is_listed: bool) -> click.ClickException:
     """Say why there is nothing to state."""
     named = {rule.assignment.company for rule in config.keys if rule.assignment.company is not None}
+    if not keys and is_listed:
+        return click.ClickException("the account has no key, and none of it was ever seen: there is nothing to state")
     if not keys:
         return click.ClickException("no key of the account was ever seen: run it once with a management key")
     if company in named:

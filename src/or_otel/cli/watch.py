@@ -6,7 +6,6 @@ beside the ledger, so that neither a restart nor a round in between tells anythi
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,17 +23,21 @@ from or_otel.cli.options import (
     account_options,
     ledger_option,
     no_keys_said,
+    notice_urls,
     now_s,
     settings_from,
     telling_errors,
 )
 from or_otel.cli.standing import standings_of
-from or_otel.config import Config, ConfigError, read_urls
+from or_otel.config import Config
+from or_otel.exporter.comparing import closed_days
+from or_otel.exporter.kept import Kept
 from or_otel.notices import STATE_FILE, notify
-from or_otel.notices.rules import Notice
-from or_otel.notices.sending import NotifyMissingError, unusable
+from or_otel.notices.rules import ClosedDay, Notice
+from or_otel.notices.sending import NotifyMissingError
 from or_otel.reports.money import plural
 from or_otel.reports.standings import said
+from or_otel.reports.words import tame
 
 ENDPOINTS: tuple[Endpoint, ...] = ("key", "workspaces", "keys", "credits")
 MIN_INTERVAL_S = 5.0
@@ -53,6 +56,7 @@ class Watcher:
         urls: Where notices are sent.
         states: Budget → what was last said of its state.
         troubles: Message → since when it is said.
+        kept: Closed days of both sides; None where the ledger is not said to hold all of the account's calls.
     """
 
     config: Config
@@ -61,6 +65,7 @@ class Watcher:
     urls: tuple[str, ...] = ()
     states: dict[str, str] = field(default_factory=dict)
     troubles: frozenset[str] = frozenset()
+    kept: Kept | None = None
 
     def round(self, at_s: float) -> bool:
         """Ask, reckon, tell; gives whether anything could be read."""
@@ -82,9 +87,18 @@ class Watcher:
             budgets=[standing.state for standing in shown],
             credits=seen_credits,
             keys=() if snapshot is None or snapshot.keys is None else snapshot.keys.value,
+            days=self._closed_days(snapshot, at_s),
             tell=lambda notice: say_notice(notice, at_s),
         )
         return snapshot is None or bool(snapshot.succeeded_at_s)
+
+    def _closed_days(self, snapshot: Snapshot | None, at_s: float) -> tuple[ClosedDay, ...]:
+        """Compare closed days as the exporter does."""
+        if snapshot is None or self.kept is None:
+            return ()
+        self.kept.take(snapshot, at_s)
+        self.kept.compare({}, {}, at_s)
+        return closed_days(self.kept.reconciled)
 
     def _tell_troubles(self, snapshot: Snapshot, at_s: float) -> None:
         now = frozenset(each.message for each in snapshot.troubles.values() if not each.is_hidden)
@@ -97,7 +111,7 @@ class Watcher:
 
 def say(text: str, at_s: float) -> None:
     """Print one change on a line of its own."""
-    click.echo(f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%SZ}  {text}")
+    click.echo(f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%SZ}  {tame(text)}")
 
 
 def say_notice(notice: Notice, at_s: float) -> None:
@@ -123,18 +137,21 @@ def watch_command(
     """Tell of budgets, credits and keys while it runs: here, and by Slack, e-mail or a webhook as [notify] says.
 
     Asks the account as far as the key at hand sees it, and reads the local ledger for features, customers and
-    other tags. Each crossing is told once, over restarts, too. Ends with Ctrl-C; what could not be sent is sent by the
-    next run.
+    other tags. Where [exporter] ledger = true says that the ledger holds the account's calls, closed days of both are
+    compared, too. Each crossing is told once, over restarts, too. Ends with Ctrl-C; what could not be sent is sent by
+    the next run.
     """
     config = settings_from(config_path, base_url)
-    urls = _urls(config)
+    urls = notice_urls(config)
     client = account_client(config)
+    is_compared = config.exporter.has_ledger and config.exporter.has_reconciliation
     try:
         watcher = Watcher(
             config=config,
-            poller=None if client is None else _poller(client, interval_s),
+            poller=None if client is None else _poller(client, interval_s, is_compared=is_compared),
             folder=folder,
             urls=urls,
+            kept=Kept(folder, has_calls=True) if is_compared else None,
         )
         _announce(watcher)
         with telling_errors():
@@ -155,24 +172,11 @@ def watch_command(
             client.close()
 
 
-def _poller(client: AccountClient, interval_s: float) -> Poller:
+def _poller(client: AccountClient, interval_s: float, *, is_compared: bool = False) -> Poller:
     intervals: Mapping[Endpoint, float] = dict.fromkeys(("key", "keys", "credits"), interval_s)
     # Rounds are the rhythm here: chance would put an answer off to the round after the next.
-    return Poller(client, endpoints=ENDPOINTS, intervals_s=intervals, chance=lambda: 0.0)
-
-
-def _urls(config: Config) -> tuple[str, ...]:
-    try:
-        urls = read_urls(config.notify, os.environ)
-        broken = unusable(urls) if urls else ()
-    except (ConfigError, NotifyMissingError) as error:
-        raise SettingsProblem(str(error)) from None
-    if broken:
-        places = ", ".join(str(place + 1) for place in broken)
-        raise SettingsProblem(
-            f"notify: address {places} of {len(urls)} is no Apprise URL (not shown, it may hold a key)"
-        )
-    return urls
+    endpoints: tuple[Endpoint, ...] = (*ENDPOINTS, "activity") if is_compared else ENDPOINTS
+    return Poller(client, endpoints=endpoints, intervals_s=intervals, chance=lambda: 0.0)
 
 
 def _announce(watcher: Watcher) -> None:

@@ -59,9 +59,16 @@ def is_http_url(text: str) -> bool:
     """Whether a text is the address of a server, without anything secret in it."""
     try:
         parts = urlsplit(text)
-    except ValueError:
+        is_port = parts.port != 0
+    except ValueError:  # an unclosed bracket, or a port out of range
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc and not parts.query
+    return (
+        is_port
+        and parts.scheme in {"http", "https"}
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+        and not parts.query
+    )
 
 
 def _account(file: Table) -> AccountOptions:

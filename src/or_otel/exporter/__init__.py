@@ -240,10 +240,13 @@ class Exporter:
         listed = {named.key.hash for named in keys}
         for named in keys:
             yield from self._of_key(named.key.hash or OWN, named, snapshot.keys.at_s, {})
-        for key_hash, known in self._kept.known_keys.items():
-            if key_hash not in listed:
-                gone = NamedKey(key=known.key, assignment=self._config.assign(known.key))
-                yield from self._of_key(key_hash, gone, known.last_seen_s, {})
+        ever = self._kept.known_keys
+        if ever.keys() - listed:
+            owner = self._config.owner_of(tuple(known.key for known in ever.values()), self._held_keys)
+            for key_hash, known in ever.items():
+                if key_hash not in listed:
+                    gone = NamedKey(key=known.key, assignment=owner(known.key))
+                    yield from self._of_key(key_hash, gone, known.last_seen_s, {})
         self._memory.forget_but({*self._kept.known_keys, OWN})
 
     def _of_key(self, identity: str, named: NamedKey, at_s: float, labels: Mapping[str, str]) -> Iterable[Spending]:

@@ -25,7 +25,7 @@ from or_otel.account.history import (
     store_keys,
 )
 from or_otel.account.market import store_models
-from or_otel.account.poller import Snapshot
+from or_otel.account.poller import Observed, Snapshot
 from or_otel.account.readings import NamedKey, ReconciledDay
 from or_otel.account.samples import HORIZON_S, Samples, samples_from_days
 from or_otel.accounts import AccountKey, ActivityRow
@@ -211,14 +211,25 @@ class Kept:
         written, is_new = self._written, False
         told = snapshot.activity
         if told is not None and told.at_s != written.activity_at_s:
-            store_activity(ledger, told.value, told.at_s, covered=covered_days(told.at_s, now_s))
+            self._store(ledger, told, now_s)
             written.activity_at_s, is_new = told.at_s, True
         for key_hash, rows in snapshot.activity_by_key.items():
             if rows.at_s != written.by_key_at_s.get(key_hash):
-                covered = covered_days(rows.at_s, now_s)
-                store_activity(ledger, rows.value, rows.at_s, covered=covered, key_hash=key_hash)
+                self._store(ledger, rows, now_s, key_hash)
                 written.by_key_at_s[key_hash], is_new = rows.at_s, True
         return is_new
+
+    def _store(
+        self,
+        ledger: sqlite3.Connection,
+        told: Observed[tuple[ActivityRow, ...]],
+        now_s: float,
+        key_hash: str | None = None,
+    ) -> None:
+        if not told.is_whole:
+            self._say("rows of /activity could not be read; what was known of those days stays")
+        covered = covered_days(told.at_s, now_s)
+        store_activity(ledger, told.value, told.at_s, covered=covered, key_hash=key_hash, is_whole=told.is_whole)
 
     def _take_activity(self, snapshot: Snapshot, today: date) -> None:
         """Without a file: what the last answer told, while it is young enough."""

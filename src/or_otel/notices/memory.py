@@ -1,4 +1,4 @@
-"""What was told ↔ a small JSON file, written whole or not at all, readable by its owner alone.
+"""What was told ↔ a small JSON file, written whole or not at all, its owner's alone, one process at a time.
 
 Holds names of budgets and keys and sums of money, no address and no key. A file that cannot be read counts
 as none and is set aside: then what lasts is told once more, which is better than silence.
@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sqlite3
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +23,50 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 NOTHING_TOLD = NoticeState()
+STEP_S = 0.1
+"""Waiting is done in short steps, so that Ctrl-C ends it."""
+
+
+@contextmanager
+def alone(path: Path, patience_s: float) -> Iterator[bool]:
+    """Hold off every other process, and thread, that tells what this file remembers.
+
+    The lock is one of SQLite on an empty file beside it: the same on every system, and gone with its process.
+
+    Args:
+        path: The file; the lock stands beside it.
+        patience_s: How long to wait for whoever tells at the moment.
+
+    Yields:
+        Whether it is ours; False when another one still holds it.
+
+    Raises:
+        OSError: There is no place for a lock.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = path.with_suffix(".lock")
+    with suppress(FileExistsError):  # and then not opened here: to close it would end a lock that this process holds
+        os.close(os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(place, isolation_level=None, timeout=0)) as lock:
+        try:
+            is_ours = _is_taken(lock, time.monotonic() + patience_s)
+        except sqlite3.Error as error:
+            raise OSError(None, f"cannot be locked: {error}", str(place)) from error
+        yield is_ours
+
+
+def _is_taken(lock: sqlite3.Connection, until_s: float) -> bool:
+    while True:
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return True
+        if time.monotonic() >= until_s:
+            return False
+        time.sleep(STEP_S)
 
 
 def read_state(path: Path) -> NoticeState:

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, TypedDict, Unpack
 
+from or_otel.days import DAY_S
 from or_otel.facts import ZERO
-from or_otel.simulator.book import DAY_S, Book, Tally, fingerprint
+from or_otel.simulator.book import Book, Tally, fingerprint
 from or_otel.simulator.scenarios import USER_ID, Received, Scenario, forbidden, no_credits, unauthorized
 
 Reset = Literal["daily", "weekly", "monthly"]
@@ -188,10 +189,11 @@ class Spent:
 
 
 class Account:
-    """Keys and credits; unknown keys are taken in at their first use, as ordinary ones.
+    """Keys and credits; who comes with a key that the account does not have is refused, as at OpenRouter.
 
     Attributes:
         book: Where spending is read.
+        takes_strangers: Whether unknown keys are taken in at their first use, as ordinary ones.
         credits_usd: Credits bought.
         page_size: Keys given at once by `/keys`.
         workspaces, members, guardrails: What the account has; the first workspace is the default one.
@@ -199,6 +201,7 @@ class Account:
 
     def __init__(self, *, book: Book, wall: Callable[[], float]) -> None:
         self.book = book
+        self.takes_strangers = False
         self.credits_usd = Decimal(110)
         self.page_size = 100
         self.workspaces = [Workspace(id=WORKSPACE_ID, name="Default")]
@@ -291,8 +294,10 @@ class Account:
         mark = fingerprint(request.key)
         if mark in self._rejected or mark in self._deleted:
             return unauthorized("User not found.")
-        record = self._keys.get(mark) or self.add_key(request.key)
-        if record.is_disabled or self.is_expired(record):
+        record = self._keys.get(mark)
+        if record is None and self.takes_strangers:
+            record = self.add_key(request.key)
+        if record is None or record.is_disabled or self.is_expired(record):
             return unauthorized("User not found.")
         return record
 

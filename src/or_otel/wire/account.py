@@ -120,7 +120,11 @@ def read_activity(body: bytes, *, key_hash: str | None = None, workspace_id: str
 
     def row(told: Mapping[str, object]) -> ActivityRow | None:
         day = day_of(told.get("date"))
-        if day is None:
+        credits_usd, byok_usd = (amount_of(told.get(name)) for name in ("usage", "byok_usage_inference"))
+        # Money that is said and cannot be read is not none.
+        if day is None or (credits_usd is None and told.get("usage") is not None):
+            return None
+        if byok_usd is None and told.get("byok_usage_inference") is not None:
             return None
         return ActivityRow(
             day=day,
@@ -128,8 +132,8 @@ def read_activity(body: bytes, *, key_hash: str | None = None, workspace_id: str
             permaslug=text_of(told.get("model_permaslug")),
             endpoint_id=text_of(told.get("endpoint_id")),
             provider=text_of(told.get("provider_name")),
-            credits_usd=amount_of(told.get("usage")),
-            byok_usd=amount_of(told.get("byok_usage_inference")),
+            credits_usd=credits_usd,
+            byok_usd=byok_usd,
             requests=count_of(told.get("requests")),
             input_tokens=count_of(told.get("prompt_tokens")),
             output_tokens=count_of(told.get("completion_tokens")),
