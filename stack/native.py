@@ -41,7 +41,9 @@ class Ports:
     tempo: int = 3200
     tempo_grpc: int = 9095
     tempo_otlp: int = 14317
+    content_otlp: int = 14318
     exporter: int = 9877
+    demo: int = 8080
 
     @classmethod
     def free(cls) -> Ports:
@@ -57,7 +59,12 @@ class Stack:
     """The parts of the stack, each a process or not running."""
 
     def __init__(
-        self, folder: Path, *, ports: Ports | None = None, rules: Path = ROOT / "dashboards" / "rules"
+        self,
+        folder: Path,
+        *,
+        ports: Ports | None = None,
+        rules: Path = ROOT / "dashboards" / "rules",
+        is_content_kept: bool = False,
     ) -> None:
         """Write the configuration files; nothing runs yet.
 
@@ -65,10 +72,12 @@ class Stack:
             folder: Gets configuration, data and logs.
             ports: Where to listen.
             rules: The folder of rule files.
+            is_content_kept: As with compose.content.yml.
         """
         self.folder = folder
         self.ports = ports or Ports()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._collector_files = ["collector.yaml", "content.yaml"] if is_content_kept else ["collector.yaml"]
         self._replace(rules)
 
     def _replace(self, rules: Path) -> None:
@@ -97,6 +106,7 @@ class Stack:
                 "tempo:4317": own["tempo:4317"],
             },
         )
+        self._configure("content.yaml", {"tempo-content:4317": f"127.0.0.1:{ports.content_otlp}"})
         scraped = {key: value for key, value in own.items() if key != "tempo:4317"}
         self._configure("prometheus.yml", scraped | {"/etc/prometheus/rules": str(rules)})
         self._configure("alertmanager.yml", {"/run/secrets/": f"{self.folder / 'secrets'}/"})
@@ -123,7 +133,7 @@ class Stack:
         """Give how a part is started."""
         folder, ports = self.folder, self.ports
         program, *arguments = {
-            "collector": ["otelcol", "--config", f"{folder}/collector.yaml"],
+            "collector": ["otelcol", *(f"--config={folder}/{name}" for name in self._collector_files)],
             "prometheus": [
                 "prometheus",
                 f"--config.file={folder}/prometheus.yml",
@@ -141,7 +151,7 @@ class Stack:
                 f"--web.listen-address=127.0.0.1:{ports.alertmanager}",
                 "--cluster.listen-address=",
             ],
-            "tempo": ["tempo", "-target=all", f"-config.file={folder}/tempo.yaml"],
+            "tempo": ["tempo", "-target=all", "-config.expand-env=true", f"-config.file={folder}/tempo.yaml"],
         }[part]
         # Only this one: another, which nobody starts, may not be there.
         return [binary(program), *arguments]

@@ -25,6 +25,7 @@ DEMO_ENV = """
 # The simulated OpenRouter and its clients, beside the stack.
 COMPOSE_PROFILES=demo
 OR_OTEL_BASE_URL=http://demo:8080/api/v1
+OR_OTEL_TOML=./stack/demo.toml
 """
 
 
@@ -45,15 +46,31 @@ def prepare(root: Path, *, is_demo: bool) -> list[str]:
         ".secrets/alert_webhook": NOWHERE,
         **{f".secrets/{name}": text for name, text in keys.items()},
     }
-    (root / ".secrets").mkdir(mode=0o700, exist_ok=True)
+    (root / ".secrets").mkdir(exist_ok=True)
+    (root / ".secrets").chmod(0o700)
+    # For a configuration of Alertmanager that wants more than the webhook's address.
+    (root / ".secrets" / "alertmanager").mkdir(mode=0o755, exist_ok=True)
     written: list[str] = []
     for name, text in texts.items():
         path = root / name
         if not path.exists():
             path.write_text(text)
-            path.chmod(0o644)
+            path.chmod(0o600 if name == ".env" else 0o644)
             written.append(name)
     return written
+
+
+def in_the_way(root: Path, *, is_demo: bool) -> str:
+    """Say which files that were there are of the other kind, demo or not; "" for none."""
+    was_demo = {
+        ".env": "COMPOSE_PROFILES=demo" in (root / ".env").read_text(),
+        **{
+            f".secrets/{name}": (root / ".secrets" / name).read_text().strip() == key for name, key in DEMO_KEYS.items()
+        },
+    }
+    others = [name for name, is_of_demo in was_demo.items() if is_of_demo is not is_demo]
+    kind = "the demo's" if is_demo else "for your account"
+    return f"{', '.join(others)}: not {kind}; to have them written anew, move them away first." if others else ""
 
 
 def main() -> int:
@@ -63,6 +80,9 @@ def main() -> int:
     is_demo = parser.parse_args().demo
     written = prepare(ROOT, is_demo=is_demo)
     print("Written: " + (", ".join(written) or "nothing, all was there"))
+    others = in_the_way(ROOT, is_demo=is_demo)
+    if others:
+        print(others)
     if not is_demo:
         print("Put a key of your account into .secrets/openrouter_management_key (or .secrets/openrouter_api_key).")
     print("Then: docker compose up -d; Grafana's admin password is in .secrets/grafana_password.")

@@ -106,6 +106,13 @@ class Case:
     labels: dict[str, str] = field(default_factory=dict)
 
 
+def collector_queue(size, sent):
+    return {
+        'otelcol_exporter_queue_size{job="c", exporter="x", data_type="traces"}': size,
+        'otelcol_exporter_sent_spans{job="c", exporter="x", server_port="4317"}': sent,
+    }
+
+
 WHOSE = {rules.BUDGET: "month", rules.SCOPE: "account"}
 API = {"job": "api"}
 MODEL_OF_API = {"job": "api", MODEL: "m"}
@@ -286,7 +293,12 @@ CASES = {
             'otelcol_exporter_send_failed_metric_points{job="c", exporter="otlp_http/prometheus"}': "0+5x90",
             'otelcol_exporter_send_failed_spans_total{job="c", exporter="otlp_http/prometheus"}': "0+5x90",
         },
-        silent=({'otelcol_exporter_send_failed_metric_points{job="c", exporter="x"}': "7x90"},),
+        silent=(
+            {'otelcol_exporter_send_failed_metric_points{job="c", exporter="x"}': "7x90"},
+            collector_queue("3x90", "0+5x90"),  # busy
+            collector_queue("0x90", "7x90"),  # idle
+            collector_queue("0x70 3x20", "0+5x70 350x20"),  # a short outage
+        ),
         labels={"job": "c", "exporter": "otlp_http/prometheus"},
     ),
     "OrOtelCollectorQueueFull": Case(
@@ -325,6 +337,22 @@ def test_an_alert_stays_silent_when_it_should(promtool, name, past):
     case = CASES[name]
 
     assert promtool.firing(name, past, [case.at], groups={*case.groups, "or-otel-alerts"}) == [[]]
+
+
+def test_money_that_was_tracked_and_never_billed_is_a_gap_as_well(promtool):
+    (firing,) = promtool.firing("OrOtelCaptureGap", day_of(50, 0), ["180m"], groups={"or-otel-alerts"})
+
+    assert firing == [{**KEY, DAY: "1", "severity": "warning"}]
+
+
+@pytest.mark.parametrize("sent", ["350x90", "_x90"])
+def test_a_collector_that_retries_without_end_and_sends_nothing_is_failing(promtool, sent):
+    """Such an exporter never counts a failure: so it is in our own stack."""
+    past = collector_queue("1x30 2x60", sent)
+
+    (firing,) = promtool.firing("OrOtelCollectorFailing", past, ["80m"], groups={"or-otel-alerts"})
+
+    assert firing == [{"job": "c", "exporter": "x", "severity": "warning"}]
 
 
 def first_firing(promtool, name, past, *, after, until, **options):
@@ -404,10 +432,15 @@ def test_a_retry_loop_at_ten_times_the_pace_is_told_within_five_minutes(promtool
     by_minute = [tile / 5 for tile in noisy(start // 5, seed=3) for _ in range(5)]
     pace = sum(by_minute[-60:]) / 60
     by_minute += [10 * pace] * 20
-    last_five = [sum(by_minute[max(0, minute - 5) : minute]) for minute in range(len(by_minute) + 1)]
-    past = {SPENT_5M: written(last_five), CALLED_5M: f"50x{len(by_minute)}"}
+    # The counters themselves, and each a minute old: what the SDK exports once a minute.
+    past = {
+        series(catalogue.COST): f"0 {counted(by_minute)}",
+        series(catalogue.CALLS): f"0+10x{len(by_minute)}",
+    }
 
-    minute = first_firing(promtool, "OrOtelSpendSpike", past, after=0, until=start + 20, groups=SPIKE)
+    minute = first_firing(
+        promtool, "OrOtelSpendSpike", past, after=start - 60, until=start + 20, groups={"or-otel-cost", *SPIKE}
+    )
 
     print(f"retry loop at 10 times the pace: told after {minute - start:.0f} min")  # noqa: T201
     assert start < minute <= start + 5
@@ -435,7 +468,8 @@ EPISODES = (
 
 
 def test_a_month_of_noise_gives_at_most_one_false_page(promtool):
-    amounts = list(noisy(MONTH, seed=11))
+    # A month that had two when the spike alert asked for twice the usual high only.
+    amounts = list(noisy(MONTH, seed=12))
     limit = round(sum(amounts) * 1.1)
     months = {name: values.replace("x500", f"x{MONTH}") for name, values in budget("", limit=limit).items()}
     past = {

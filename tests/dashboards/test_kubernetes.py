@@ -6,6 +6,7 @@ import re
 import kubernetes_validate
 import yaml
 
+import or_otel
 from or_otel.dashboards.installed import board_files
 from or_otel.dashboards.kubernetes import DATA, OPERATOR, SETTINGS_MAP, Place, manifests
 from or_otel.dashboards.rules import Choices
@@ -38,7 +39,8 @@ def test_a_config_map_holds_a_board_whole():
     for each in maps:
         ((name, text),) = each["data"].items()
         assert text == board_files()[name]
-        assert len(text) < 1024 * 1024
+        # What `kubectl apply` can note beside it; an object itself may hold four times as much.
+        assert len(json.dumps(text)) < 256 * 1024
         assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
@@ -91,6 +93,17 @@ def test_without_settings_none_are_mounted():
     values, mounts = mounted(list(yaml.safe_load_all(manifests(board_files(), Choices(), Place()))))
 
     assert (set(values), set(mounts)) == ({"OR_OTEL_LEDGER"}, {DATA})
+
+
+def test_the_image_that_nobody_named_is_that_of_this_release():
+    (deployment,) = [
+        each
+        for each in yaml.safe_load_all(manifests(board_files(), Choices(), Place()))
+        if each["kind"] == "Deployment"
+    ]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+
+    assert container["image"] == f"or-otel:{or_otel.__version__}"
 
 
 def test_the_monitor_finds_the_exporter_s_service_and_port():

@@ -55,6 +55,8 @@ def test_long_and_short_lives_add_up_to_what_was_spent(promtool):
     ("values", "truth", "tolerance"),
     [
         ("0+1x150 0+1x30", 60, 0.02),  # falls inside the window: within a sample's spacing
+        ("0+1x150 0+10x29", 30 + 290, 0.02),  # falls inside and ends higher than before
+        ("0+1x130 0+1x20 0+1x28", 10 + 20 + 28, 0.04),  # falls twice inside
         ("0+1x120 0+1x59", 59, 0.02),  # falls on the edge and stays lower
         ("0+1x120 0+10x59", 590, 0.02),  # falls on the edge and ends higher than before
         ("0+1x100 _x30 0+10x49", 490, 0),  # was away over the edge, and ends higher

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
 import sys
 import threading
 import time
@@ -19,6 +21,7 @@ from typing import ClassVar
 import grpc
 import httpx
 import pytest
+import yaml
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
@@ -51,6 +54,10 @@ def load(name):
 
 
 native = load("native")
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+DEMO_ENV = dict(re.findall(r"^(\w+)=(.*)$", load("prepare").DEMO_ENV, re.MULTILINE))
+OURS = {"demo", "exporter"}
+"""Parts of the compose file that are this package."""
 
 
 @pytest.fixture(name="native")
@@ -84,7 +91,42 @@ def fetched(url, **query):
 
 
 class Running(native.Stack):
-    """The stack, and what may be asked of it."""
+    """The stack, our own parts of docker-compose.yml with it, and what may be asked of it."""
+
+    def command(self, part):
+        """Give how a part is started; ours as docker-compose.yml says, only with other addresses and folders."""
+        if part not in OURS:
+            return super().command(part)
+        service, ports = COMPOSE["services"][part], self.ports
+        replacements = {
+            "0.0.0.0:9877": f"127.0.0.1:{ports.exporter}",
+            "0.0.0.0": "127.0.0.1",
+            "8080": str(ports.demo),
+            "http://collector:4318": self.endpoint,
+            "http://demo:": "http://127.0.0.1:",
+            "/run/secrets": f"{self.folder}/secrets",
+            "/var/lib/or-otel": f"{self.folder}/or-otel",
+            "/etc/or-otel/or-otel.toml": str(STACK / "demo.toml"),
+        }
+
+        def put(text):
+            # As compose does with what `make stack-demo-env` wrote.
+            text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: DEMO_ENV.get(found[1], found[2]), text)
+            for old, new in replacements.items():
+                text = text.replace(old, new)
+            return text
+
+        environment = [f"{name}={put(value)}" for name, value in service.get("environment", {}).items()]
+        program = Path(sys.executable).with_name("or-otel")
+        return ["env", "-i", f"PATH={os.environ['PATH']}", *environment, str(program), *map(put, service["command"])]
+
+    def ready_url(self, part):
+        if part not in OURS:
+            return super().ready_url(part)
+        return {
+            "exporter": f"http://127.0.0.1:{self.ports.exporter}/healthz",
+            "demo": f"http://127.0.0.1:{self.ports.demo}/api/v1/models",
+        }[part]
 
     def query(self, expr):
         """Give what an instant query finds: labels and value."""
@@ -122,8 +164,8 @@ class Running(native.Stack):
 
 
 @pytest.fixture
-def stack(tmp_path):
-    """The stack's configuration on free ports; a test starts the parts it needs."""
+def stack(request, tmp_path):
+    """The stack's configuration on free ports; a test starts the parts it needs, and may parametrize how it is made."""
     try:
         for name in ("otelcol", "prometheus", "alertmanager"):
             native.binary(name)
@@ -132,7 +174,7 @@ def stack(tmp_path):
     rules = tmp_path / "rules"
     rules.mkdir()
     (tmp_path / "secrets").mkdir()
-    stack = Running(tmp_path, ports=native.Ports.free(), rules=rules)
+    stack = Running(tmp_path, ports=native.Ports.free(), rules=rules, **getattr(request, "param", {}))
     yield stack
     stack.stop_all()
 
@@ -175,6 +217,14 @@ def attributes_of(span):
 @pytest.fixture
 def store(stack):
     store = TraceStore(stack.ports.tempo_otlp)
+    yield store
+    store.go()
+
+
+@pytest.fixture
+def content_store(stack):
+    """Stands where the Tempo of compose.content.yml stands."""
+    store = TraceStore(stack.ports.content_otlp)
     yield store
     store.go()
 

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from or_otel.dashboards.rulefiles import group_specs
 from or_otel.dashboards.rules import Choices
 from or_otel.dashboards.yaml_text import to_yaml
+from or_otel.version import own_version
 
 EXPORTER = "or-otel-exporter"
+IMAGE = f"or-otel:{own_version()}"
+"""Never `latest`: of that Kubernetes asks a registry each time, and a newer one is a decision."""
 PORT = 9877
 SECRET = "openrouter"  # noqa: S105 -- the name of one
 USER = 10001
@@ -37,7 +40,7 @@ class Place:
     """
 
     namespace: str = "monitoring"
-    image: str = "or-otel:latest"
+    image: str = IMAGE
     labels: tuple[tuple[str, str], ...] = (("release", "prometheus"),)
     settings: str | None = None
 

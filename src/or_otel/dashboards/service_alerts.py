@@ -56,7 +56,8 @@ def _trust_alerts(choices: Choices) -> Iterable[Alert]:
     yield Alert(
         name="OrOtelCaptureGap",
         severity="warning",
-        expr=f"({gap}\n/ ({theirs} > 0) > 0.05)\nand {gap} > 1",
+        # Where nothing was billed, all that was tracked is the gap.
+        expr=f"({gap}\n/ (({theirs} > 0)\n  or {ours}) > 0.05)\nand {gap} > 1",
         for_="2h",
         summary=f"Tracked and billed differ by {SHARE} for key {shown(KEY_NAME)}",
         description="For the last closed UTC day what clients tracked and what OpenRouter billed differ by "
@@ -209,13 +210,20 @@ def _plumbing_alerts() -> Iterable[Alert]:
         for signal in ("metric_points", "spans")
         for what in ("send_failed", "enqueue_failed")
     )
+    # An exporter that retries without end never counts a failure: its queue waits, and nothing is sent.
+    waiting = f"max by ({EXPORTER}, {JOB}) (min_over_time(otelcol_exporter_queue_size[5m])) > 0"
+    sent = "\n    or ".join(
+        f'sum by ({EXPORTER}, {JOB}) (rate({{__name__=~"otelcol_exporter_sent_{signal}(_total)?"}}[5m])) > 0'
+        for signal in ("metric_points", "spans")
+    )
     yield Alert(
         name="OrOtelCollectorFailing",
         severity="warning",
-        expr=failed,
+        expr=f"{failed}\nor\n(\n  {waiting}\n  unless on ({EXPORTER}, {JOB}) (\n    {sent}\n  )\n)",
         for_="10m",
         summary=f"The collector cannot deliver to {shown(EXPORTER)}",
-        description=f"The collector's exporter {shown(EXPORTER)} fails {VALUE} times a second.",
+        description=f"For ten minutes the collector's exporter {shown(EXPORTER)} has failed, or its queue has waited "
+        "and nothing was sent.",
         board="or-otel-health",
     )
     yield Alert(
