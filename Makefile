@@ -69,7 +69,7 @@ dashboards-test: stack $(VENV)/installed ## Ask every query of every board of a 
 # Chromium is not installed by this; name one in CHROMIUM if it stands elsewhere.
 .PHONY: pictures
 pictures: stack $(VENV)/installed ## Draw the boards into docs/images (needs Node and Chromium)
-	@cd tools/render && npm install --ignore-scripts --no-audit --no-fund && npm run build
+	@cd tools/render && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 	@$(BIN)/python tools/render/pictures.py docs/images
 
 .PHONY: stack

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from pathlib import Path
+from urllib.parse import unquote
 
 import promql_parser
 import pytest
@@ -13,11 +15,13 @@ from or_otel import catalogue
 from or_otel.dashboards import rules
 from or_otel.dashboards.__main__ import all_files
 from or_otel.dashboards.boards.all_boards import BOARDS
+from or_otel.dashboards.labels import RESPONSE_MODEL
 from or_otel.dashboards.promql import LE, PROCESS_LABELS, SOURCE, of, tag
 from or_otel.dashboards.render import board_json
 from or_otel.dashboards.rulefiles import group_specs
 from or_otel.dashboards.variables import GROUPINGS, VARIABLES
 
+ROOT = Path(__file__).parents[2]
 JSON = {board.uid: board_json(board) for board in BOARDS}
 WANTED = ("overview", "models", "routing", "reliability", "budgets", "attribution")
 WANTED += ("agents", "caching", "byok", "health", "governance")
@@ -26,6 +30,8 @@ FOREIGN_NAMES = {
     "ALERTS": {"alertname", "alertstate", "severity"},
     "otelcol_exporter_queue_size": {"exporter"},
     "otelcol_exporter_queue_capacity": {"exporter"},
+    "otelcol_exporter_sent_metric_points(_total)?": {"exporter"},
+    "otelcol_exporter_sent_spans(_total)?": {"exporter"},
     "otelcol_exporter_send_failed_metric_points(_total)?": {"exporter"},
     "otelcol_exporter_send_failed_spans(_total)?": {"exporter"},
     "otelcol_exporter_send_failed_log_records(_total)?": {"exporter"},
@@ -198,7 +204,7 @@ def test_whole_ranges_are_asked_for_once_and_rates_over_time():
         for panel in panels(board):
             for target in panel.get("targets", ()):
                 where = (board["uid"], panel["title"])
-                if panel["type"] in {"table", "bargauge"}:
+                if panel["type"] in {"stat", "table", "bargauge"}:
                     assert target["instant"], where
                 if panel["type"] in {"timeseries", "heatmap"}:
                     assert not target["instant"], where
@@ -288,7 +294,7 @@ def test_a_panel_explains_itself(uid):
         if panel["type"] == "timeseries" and panel["title"] != "Credits":
             assert defaults["min"] == 0, panel["title"]
         # An axis chooses its own decimals: ticks that all say $0.00 tell nothing.
-        if panel["type"] != "timeseries" and defaults["unit"] in {"currencyUSD", "currency:financial:$"}:
+        if panel["type"] != "timeseries" and defaults["unit"].startswith("currency"):
             assert defaults["decimals"] >= 2, panel["title"]
 
 
@@ -355,6 +361,142 @@ def test_data_links_carry_only_what_grafana_reads():
         for panel in panels(board):
             for link in panel["fieldConfig"]["defaults"].get("links", ()):
                 assert set(link) <= {"title", "url", "targetBlank"}
+
+
+def overrides(panel):
+    """Give name or pattern → property → value."""
+    return {
+        override["matcher"]["options"]: {each["id"]: each["value"] for each in override["properties"]}
+        for override in panel["fieldConfig"]["overrides"]
+    }
+
+
+def heads(panel):
+    """Give the labels that name a table's rows, in order, with their heads."""
+    (named,) = [step for step in panel["transformations"] if step["id"] == "organize"]
+    return {label: head for label, head in named["options"]["renameByName"].items() if not label.startswith("Value")}
+
+
+NARROWS_NOTHING = {
+    # What is grouped by differs; days, alerts, endpoints are no variable; a reason comes before its service.
+    ("or-otel-attribution", "Who spends most"),
+    ("or-otel-attribution", "Month to date"),
+    ("or-otel-byok", "Day by day"),
+    ("or-otel-byok", "Why a price is missing"),
+    ("or-otel-overview", "Alerts"),
+    ("or-otel-health", "Endpoints"),
+}
+
+
+def test_rows_of_tables_lead_on_by_what_names_them():
+    unlinked = set()
+    for uid, board in JSON.items():
+        for panel in panels(board):
+            if panel["type"] == "table":
+                label, head = next(iter(heads(panel).items()))
+                links = overrides(panel)[head].get("links", ())
+                if not links:
+                    unlinked.add((uid, panel["title"]))
+                for variable in re.findall(r"var-(\w+)=", json.dumps(links)):
+                    # Models are asked for by the names under which offers and bookings tell them.
+                    of_variable = {VARIABLES[variable].label} | ({RESPONSE_MODEL} if variable == "model" else set())
+                    assert label in of_variable, (uid, panel["title"])
+
+    assert unlinked == NARROWS_NOTHING
+
+
+def test_runs_lead_to_their_traces_in_the_tempo_that_is_chosen():
+    board = JSON["or-otel-agents"]
+    (table,) = [panel for panel in panels(board) if panel["title"] == "Each workflow"]
+    (url,) = [link["url"] for link in overrides(table)["Workflow"]["links"] if "/explore" in link["url"]]
+    pane = json.loads(unquote(url.partition("panes=")[2]))["a"]
+
+    assert {"name": "tempo", "type": "datasource", "query": "tempo"}.items() <= board["templating"]["list"][1].items()
+    assert pane["datasource"] == pane["queries"][0]["datasource"]["uid"] == "${tempo}"
+    assert pane["queries"][0]["query"] == '{ span.gen_ai.workflow.name = "${__value.raw}" }'
+    assert pane["range"] == {"from": "${__from}", "to": "${__to}"}
+
+
+def test_tables_have_place_for_their_columns_on_a_narrow_screen():
+    for board in JSON.values():
+        for panel in panels(board):
+            if panel["type"] == "table":
+                asked = sum(
+                    each.get("custom.width", each.get("custom.minWidth", 0)) for each in overrides(panel).values()
+                )
+                assert asked <= 1280 / 24 * panel["gridPos"]["w"] - 24, panel["title"]
+
+
+def test_what_is_not_there_has_no_colour():
+    for board in JSON.values():
+        for panel in panels(board):
+            if panel["type"] == "table":
+                for column in overrides(panel).values():
+                    if "thresholds" in column:
+                        (mapped,) = column["mappings"]
+                        assert mapped["options"] == {"match": "null+nan", "result": {"text": "-", "color": "text"}}
+
+
+def test_colours_of_good_and_bad_are_not_left_to_chance():
+    for uid, title, good, bad in (
+        ("or-otel-reliability", "Calls by outcome", "ok", "error"),
+        ("or-otel-reliability", "HTTP exchanges by answer", "/^2..$/", "/^5..$/"),
+        ("or-otel-routing", "Upstream tries by answer", "/^2..$/", "/^5..$/"),
+        ("or-otel-agents", "Runs by outcome", "ok", "error"),
+        ("or-otel-models", "Finish reasons", "stop", "error"),
+    ):
+        (panel,) = [panel for panel in panels(JSON[uid]) if panel["title"] == title]
+        painted = overrides(panel)
+        assert painted[good]["color"] == {"mode": "fixed", "fixedColor": "green"}, title
+        assert painted[bad]["color"] == {"mode": "fixed", "fixedColor": "red"}, title
+
+
+def test_graphs_have_one_axis_and_a_sorted_table_for_a_legend():
+    for board in JSON.values():
+        for panel in panels(board):
+            if panel["type"] == "timeseries":
+                legend = panel["options"]["legend"]
+                assert (legend["displayMode"], legend["sortDesc"]) == ("table", True), panel["title"]
+                assert legend["calcs"] in (["sum", "max"], ["mean", "max"]), panel["title"]
+                assert legend["sortBy"] == {"sum": "Total", "mean": "Mean"}[legend["calcs"][0]]
+                assert "axisPlacement" not in panel["fieldConfig"]["defaults"]["custom"]
+                assert "axisPlacement" not in json.dumps(panel["fieldConfig"]["overrides"])
+
+
+def test_shares_over_time_look_back_long_enough_for_little_traffic():
+    for board in JSON.values():
+        for panel in panels(board):
+            if panel["type"] == "timeseries" and panel["fieldConfig"]["defaults"]["unit"] == "percentunit":
+                for target in panel["targets"]:
+                    assert "increase5m" not in target["expr"] or "[1h:5m]" in target["expr"], panel["title"]
+
+
+def test_a_sign_of_money_stands_before_its_symbol():
+    for uid, title, column in (
+        ("or-otel-byok", "Day by day", "Difference"),
+        ("or-otel-caching", "Models", "Saved"),
+        ("or-otel-caching", "Saved", None),
+    ):
+        (panel,) = [panel for panel in panels(JSON[uid]) if panel["title"] == title]
+        unit = overrides(panel)[column]["unit"] if column else panel["fieldConfig"]["defaults"]["unit"]
+        assert unit == "currency:$"
+
+
+def test_panels_that_runbooks_name_are_there():
+    named = {board["title"]: {panel["title"] for panel in panels(board)} for board in JSON.values()}
+    for board in JSON.values():
+        named[board["title"]] |= {row["title"] for row in board["panels"] if row["type"] == "row"}
+        named[board["title"]] |= {
+            head for panel in panels(board) if panel["type"] == "table" for head in overrides(panel)
+        }
+    for path in sorted((ROOT / "docs" / "runbooks").glob("*.md")):
+        for sentence in re.split(r"(?<=[.?:;]) (?=\*\*|[A-Z])|\n", path.read_text(encoding="utf-8")):
+            title, *rest = re.findall(r"\*\*(OpenRouter / [^*]+)\*\*|(?<!\*)\*([A-Z][^*]+)\*(?!\*)", sentence) or [
+                ("", "")
+            ]
+            if title[0]:
+                assert title[0] in named, path.name
+                assert {each for _, each in rest if each} <= named[title[0]], path.name
 
 
 def test_money_and_latency_of_single_calls_lead_to_their_traces():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -63,12 +65,27 @@ def test_the_documents_address_goes_into_the_boards():
     assert all('"url": "https://docs.example/docs/runbooks/README.md"' in text for text in boards.values())
 
 
-def test_rules_load(promtool):
+def test_the_renderers_packages_are_locked_for_every_machine_and_name_no_registry():
+    folder = ROOT / "tools" / "render"
+    wanted = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    (itself, *packages) = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"].items()
+    rollup = dict(packages)["node_modules/rollup"]
+
+    assert itself[1]["dependencies"] == wanted
+    assert [name for name, package in packages if "resolved" in package or "integrity" not in package] == []
+    assert {f"node_modules/{name}" for name in rollup["optionalDependencies"]} - {"node_modules/fsevents"} <= dict(
+        packages
+    ).keys()
+
+
+def test_rules_load_in_every_prometheus_that_is_here(every_tool, tmp_path):
     for name, text in rule_files(Choices(sources={"a": "spans", "b": "ledger"})).items():
-        path = promtool._folder / Path(name).name
+        path = tmp_path / Path(name).name
         path.write_text(text, encoding="utf-8")
-        told = promtool.run("check", "rules", str(path))
-        assert told.returncode == 0, told.stdout + told.stderr
+        for promtool in every_tool("promtool"):
+            command = [promtool, "check", "rules", str(path)]
+            told = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert told.returncode == 0, told.stdout + told.stderr
 
 
 def test_rule_files_hold_what_yaml_readers_read():

@@ -4,7 +4,7 @@
 //
 // `--span` is the most seconds between two samples of the traffic; lines join what is no further apart.
 // Ends with 1 and a list when a panel fails or has nothing to show. `--may-be-empty "uid/Panel"` excuses one.
-// Build first: npm install && npm run build. The Grafana server is not part of this.
+// Build first: npm ci --ignore-scripts && npm run build. The Grafana server is not part of this.
 
 import { createReadStream, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer, request } from "node:http";
@@ -41,7 +41,7 @@ if (!browserPath) {
   process.exit(2);
 }
 if (!existsSync(join(HERE, "dist/index.html"))) {
-  console.error("not built: npm install && npm run build, in tools/render");
+  console.error("not built: npm ci --ignore-scripts && npm run build, in tools/render");
   process.exit(2);
 }
 
@@ -87,7 +87,10 @@ let failed = 0;
 try {
   for (const uid of uids) {
     const page = await browser.newPage();
-    page.on("pageerror", (error) => console.error(`${uid}: ${error.stack}`));
+    page.on("pageerror", (error) => {
+      console.error(`${uid}: ${error.stack}`);
+      failed += 1;
+    });
     await page.setViewport({ width: 1360, height: 900 });
     const query = new URLSearchParams({ board: uid, now: given.now, interval: given.interval, span: given.span, theme: given.theme });
     await page.goto(`http://127.0.0.1:${server.address().port}/?${query}`);

@@ -40,6 +40,7 @@ class Board:
         time_from: Where its range begins.
         refresh: How often it asks again.
         has_groups: Whether the reader chooses what to group by.
+        has_traces: Whether its rows lead to traces, in the Tempo that the reader chooses.
         annotations: Events marked in its graphs.
     """
 
@@ -51,4 +52,5 @@ class Board:
     time_from: str = "now-24h"
     refresh: str = "1m"
     has_groups: bool = False
+    has_traces: bool = False
     annotations: Sequence[Annotation] = ("alerts",)

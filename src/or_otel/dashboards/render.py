@@ -72,6 +72,8 @@ def board_json(board: Board) -> dict[str, Any]:
         .refresh(board.refresh)
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
     )
+    if board.has_traces:
+        made = made.with_variable(dashboard.DatasourceVariable("tempo").label("Tempo").type("tempo"))
     for variable in _variables(board):
         made = made.with_variable(variable)
     for event in board.annotations:

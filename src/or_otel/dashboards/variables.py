@@ -117,9 +117,18 @@ class Scope:
         """Give what a recorded counter grew in each step of a graph: the steps add up to the total."""
         return said(f"sum {by(*group)}(sum_over_time({self.pick(series, *more)}[{STEP}:{TILE}]))", *group)
 
-    def per_second(self, series: Series, *more: str, group: tuple[str, ...] = ()) -> str:
-        """Give a recorded counter's growth a second."""
-        return said(f"sum {by(*group)}({self.pick(series, *more)}) / 300", *group)
+    def per_minute(self, series: Series, *more: str, group: tuple[str, ...] = ()) -> str:
+        """Give a recorded counter's growth a minute: of a second little traffic makes unreadable fractions."""
+        return said(f"sum {by(*group)}({self.pick(series, *more)}) / 5", *group)
+
+    def hourly_share(self, series: Series, part: str, *more: str, group: tuple[str, ...] = ()) -> str:
+        """Give which share of the hour before each moment has a matcher; of five minutes one call in two is 50 %."""
+        picked, whole = (
+            f"sum_over_time({self.pick(series, *matchers)}[1h:{TILE}])" for matchers in ((*more, part), more)
+        )
+        if group:
+            return f"sum {by(*group)}({picked})\n/ on () group_left () (sum({whole}) > 0)"
+        return ratio(f"(sum({picked}) or sum({whole}) * 0)", f"sum({whole})")
 
     def quantile(
         self, share: float, row: catalogue.Metric, *more: str, group: tuple[str, ...] = (), window: str = RATE

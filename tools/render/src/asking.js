@@ -52,7 +52,7 @@ export async function variablesOf(board, range) {
   const shown = [];
   for (const variable of board.templating.list) {
     if (variable.type === "datasource") {
-      shown.push([variable.label, "Prometheus"]);
+      shown.push([variable.label, variable.query === "prometheus" ? "Prometheus" : "Tempo"]);
     } else if (variable.type === "custom") {
       values[variable.name] = variable.current.value;
       shown.push([variable.label, variable.current.text]);

@@ -93,7 +93,7 @@ export async function framesOf(panel, answers, theme, spanS) {
   const most = panel.type === "bargauge" ? Math.max(...numbers.filter(Number.isFinite)) : undefined;
   let place = 0;
   frames.forEach((frame, frameIndex) => {
-    frame.fields.forEach((field) => dress(panel, field, theme, field.type === FieldType.number ? place++ : 0, most, spanS));
+    frame.fields.forEach((field) => dress(panel, field, getFieldDisplayName(field, frame, frames), theme, field.type === FieldType.number ? place++ : 0, most, spanS));
     frame.fields.forEach((field, fieldIndex) => {
       const displayName = getFieldDisplayName(field, frame, frames);
       field.state = { ...field.state, displayName, origin: { frameIndex, fieldIndex } };
@@ -102,14 +102,20 @@ export async function framesOf(panel, answers, theme, spanS) {
   return frames;
 }
 
-function dress(panel, field, theme, seriesIndex, most, spanS) {
+const MATCHERS = {
+  byName: (wanted) => (name) => name === wanted,
+  byRegexp: (pattern) => (name) => new RegExp(pattern.slice(1, -1)).test(name),
+};
+
+function dress(panel, field, name, theme, seriesIndex, most, spanS) {
   const defaults = structuredClone(panel.fieldConfig?.defaults ?? {});
   const config = { ...defaults, ...field.config };
   config.custom = { ...CUSTOM[panel.type], ...defaults.custom };
   config.color ??= { mode: panel.type === "timeseries" ? "palette-classic" : "thresholds" };
-  const name = config.displayName ?? field.name;
   for (const override of panel.fieldConfig?.overrides ?? []) {
-    if (override.matcher.id !== "byName" || override.matcher.options !== name) continue;
+    const { id, options } = override.matcher;
+    if (!MATCHERS[id]) throw new Error(`matcher ${id}: not understood here`);
+    if (!MATCHERS[id](options)(name)) continue;
     for (const { id, value } of override.properties) {
       if (id.startsWith("custom.")) config.custom[id.slice("custom.".length)] = value;
       else config[id] = structuredClone(value);
@@ -128,7 +134,7 @@ function dress(panel, field, theme, seriesIndex, most, spanS) {
   config.max ??= most;
   if (config.custom.spanNulls) config.custom.spanNulls = Math.max(config.custom.spanNulls, spanS * 1000 + 1);
   field.config = config;
-  field.state = { scopedVars: {}, seriesIndex };
+  field.state = { scopedVars: {}, seriesIndex, displayName: name };
   field.display = getDisplayProcessor({ field, theme, timeZone: "utc" });
 }
 

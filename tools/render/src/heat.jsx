@@ -15,19 +15,19 @@ function draw(canvas, frames, width, height, range, theme) {
   const times = [...new Set(bounds.flatMap(({ time }) => [...time.values]))].sort((one, other) => one - other);
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, width, height);
-  const [left, bottom] = [52, 20];
+  const [left, bottom, above] = [64, 20, 10];
   // Buckets count all below them: a row is what is above the bucket before.
   const at = bounds.map(({ field, time }) => new Map([...time.values].map((when, place) => [when, field.values[place]])));
   const cells = bounds.map((_, row) => times.map((when) => Math.max(0, (at[row].get(when) ?? 0) - (row ? (at[row - 1].get(when) ?? 0) : 0))));
   const rows = bounds.map((_, row) => row).filter((row) => cells[row].some((count) => count > 1e-9));
   const [first, last] = [rows[0] ?? 0, rows.at(-1) ?? 0];
   const most = Math.max(...cells.flat());
-  const tall = (height - bottom - 4) / (last - first + 1);
+  const tall = (height - bottom - above) / (last - first + 1);
   const step = times.length > 1 ? times[1] - times[0] : 1;
   const scale = (width - left) / ((range.toS - range.fromS) * 1000 + step);
   context.font = "11px Inter, Helvetica, Arial, sans-serif";
   for (let row = first; row <= last; row++) {
-    const top = 4 + (last - row) * tall;
+    const top = above + (last - row) * tall;
     times.forEach((when, column) => {
       const count = cells[row][column];
       if (count <= 1e-9) return;

@@ -5,6 +5,9 @@ import { createTheme, standardFieldConfigEditorRegistry, standardTransformers, T
 import * as grafana from "@grafana/ui";
 import { Component, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
+// Grafana's font: its components measure their texts in it.
+import "@fontsource/inter/latin-400.css";
+import "@fontsource/inter/latin-500.css";
 
 import { answersOf, momentOf, variablesOf } from "./asking.js";
 import { framesOf, ready } from "./frames.js";
@@ -113,6 +116,7 @@ function Board() {
 let board;
 
 async function main() {
+  await Promise.all([400, 500].map((weight) => document.fonts.load(`${weight} 14px Inter`)));
   const file = await (await fetch(`/boards/${chosen.board}.json`)).json();
   const nowS = Number(chosen.now);
   const range = { fromS: momentOf(file.time.from, nowS), toS: nowS };
@@ -139,4 +143,4 @@ async function main() {
   createRoot(document.getElementById("root")).render(<Board />);
 }
 
-main().catch((error) => { window.drawn = { problems: [{ error: String(error.stack ?? error) }], height: 200 }; });
+main().catch((error) => { window.drawn = { problems: [{ panel: "(the board)", error: String(error.stack ?? error) }], height: 200 }; });

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from or_otel import catalogue
+from or_otel import catalogue, semconv
 from or_otel.dashboards.board import Board, Row
 from or_otel.dashboards.labels import MODEL, OUTCOME, TOOL_OUTCOME, WORKFLOW, named
-from or_otel.dashboards.panels import (
-    COUNT,
-    GOOD_UNTIL,
-    SECONDS,
-    SHARE,
-    USD,
-    Column,
-    Link,
-    Query,
-    graph,
-    heat,
-    stat,
-    table,
-)
+from or_otel.dashboards.panels import COUNT, GOOD_UNTIL, SECONDS, SHARE, USD, Link, Query, graph, heat, stat
 from or_otel.dashboards.promql import by, of
 from or_otel.dashboards.rules import increase
+from or_otel.dashboards.tables import Column, Traces, table
 from or_otel.dashboards.variables import RANGE, Scope, ratio
 
 SCOPE = Scope(names=("service", "workflow"))
@@ -123,12 +111,16 @@ WORKFLOWS = Row(
                 decimals=4,
             ),
             Column(title="Calls a run", expr=_mean_calls(group=BY), decimals=1),
-            Column(title="Mean", expr=SCOPE.mean(DURATION, group=BY, window=RANGE), unit=SECONDS, decimals=0),
-            Column(title="p95", expr=SCOPE.quantile(0.95, DURATION, group=BY, window=RANGE), unit=SECONDS, decimals=0),
+            Column(title="Mean", expr=SCOPE.mean(DURATION, group=BY, window=RANGE), unit=SECONDS),
+            Column(title="p95", expr=SCOPE.quantile(0.95, DURATION, group=BY, window=RANGE), unit=SECONDS),
             keys=((WORKFLOW, "Workflow"),),
-            links=(Link(title="Only this one", board="or-otel-agents", variable="workflow"),),
+            links=(
+                Link(title="Only this one", board="or-otel-agents", variable="workflow"),
+                Traces(title="Its traces", attribute=semconv.GEN_AI_WORKFLOW_NAME),
+            ),
             empty=NO_RUNS,
             width=24,
+            height=7,
         ),
         graph(
             "Cost of a run, over time",
@@ -207,4 +199,5 @@ BOARD = Board(
     question="What do agents and workflows cost, and do they get their work done?",
     scope=SCOPE,
     rows=(GLANCE, WORKFLOWS, TOOLING),
+    has_traces=True,
 )

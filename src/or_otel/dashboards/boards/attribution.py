@@ -7,21 +7,10 @@ from grafana_foundation_sdk.models.dashboard import DataTransformerConfig
 from or_otel import catalogue
 from or_otel.dashboards.board import Board, Row
 from or_otel.dashboards.labels import COMPANY, FEATURE, KEY_HASH, KEY_NAME, LEDGER, TEAM
-from or_otel.dashboards.panels import (
-    COUNT,
-    NO_ACCOUNT,
-    SHARE,
-    USD,
-    Column,
-    Link,
-    Query,
-    graph,
-    money_graph,
-    stat,
-    table,
-)
+from or_otel.dashboards.panels import COUNT, NO_ACCOUNT, SHARE, USD, Link, Query, graph, money_graph, stat
 from or_otel.dashboards.promql import JOB, of, said
 from or_otel.dashboards.rules import COST_1H, COST_5M, TO_DATE, increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import GROUP, RANGE, Scope, ratio
 
 SCOPE = Scope(names=("environment", "service", "team", "feature", "company"))
@@ -222,6 +211,7 @@ COMPANIES = Row(
                 )
             ),
             keys=((COMPANY, "Company"), (KEY_NAME, "Key"), (LEDGER, "Ledger")),
+            links=(Link(title="Only this one", board="or-otel-attribution", variable="company"),),
             empty=NO_ACCOUNT,
         ),
     ),

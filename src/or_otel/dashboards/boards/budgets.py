@@ -27,15 +27,15 @@ from or_otel.dashboards.panels import (
     SHARE,
     TIME,
     USD,
-    Column,
+    WHOLE_USD,
     Link,
     Query,
     bars,
     graph,
     stat,
-    table,
 )
 from or_otel.dashboards.promql import of
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import Scope, latest, ratio
 
 SCOPE = Scope(names=("budget", "key"))
@@ -51,10 +51,11 @@ def _of_key(row: catalogue.Metric, *more: str) -> str:
 
 
 def _days_left() -> str:
-    """Give in how many seconds a budget is used up at the pace of the last week."""
+    """Give in how many seconds a budget is used up at the pace of the last week, if its period lasts that long."""
     left = f"({rules.LIMIT.name} - {rules.SPENT.name})"
     to_come = f"({SCOPE.pick(rules.FORECAST, SEVEN_DAYS)} - on ({', '.join(BY)}) {rules.SPENT.name} > 0)"
-    return f"clamp_min({left}, 0) / on ({', '.join(BY)}) {to_come}\n* on ({', '.join(BY)}) ({rules.END.name} - time())"
+    on, to_end = f"on ({', '.join(BY)})", f"({rules.END.name} - time())"
+    return f"clamp_min({left}, 0) / {on} {to_come}\n* {on} {to_end}\n< {on} {to_end}"
 
 
 CREDITS = Row(
@@ -126,9 +127,9 @@ BUDGETS = Row(
         table(
             "All budgets",
             "Each budget in its period: used share, spent and limit in US dollars, how much of the period is over, "
-            "pace (used over elapsed), forecasts at the pace of the last day and week, when it is used up, when it "
-            "starts anew. Sources: account exporter; client-side budgets by recording rules. Empty cells: no end, "
-            "or no pace yet.",
+            "pace (used over elapsed), forecasts at the pace of the last day and week, when it is used up if "
+            "that comes first, when it starts anew. Sources: account exporter; client-side budgets by recording "
+            "rules. Empty cells: no end, or no pace yet.",
             Column(title="Used", expr=SCOPE.pick(rules.USED), unit=SHARE, decimals=0, steps=GOOD_UNTIL["budget"]),
             Column(title="Spent", expr=SCOPE.pick(rules.SPENT), unit=USD, decimals=2),
             Column(title="Limit", expr=SCOPE.pick(rules.LIMIT), unit=USD, decimals=2),
@@ -155,8 +156,8 @@ BUDGETS = Row(
             width=24,
         ),
         bars(
-            "Used and elapsed",
-            "Used share of each budget; compare with how much of its period is over. Empty when no budget is set.",
+            "Used share",
+            "Used share of each budget in its period, now. Empty when no budget is set.",
             SCOPE.pick(rules.USED),
             named(BUDGET),
             unit=SHARE,
@@ -189,18 +190,18 @@ BUDGETS = Row(
             width=8,
         ),
         graph(
-            "Spent and limit",
-            "US dollars spent of each budget in its period, and its limit. It falls where a period begins.",
-            Query(expr=SCOPE.pick(rules.SPENT), legend=f"{named(BUDGET)} spent"),
-            Query(expr=SCOPE.pick(rules.LIMIT), legend=f"{named(BUDGET)} limit"),
-            unit=USD,
+            "Used over time",
+            "Used share of each budget in its period; it falls where a period begins. Lines at 80 % and 100 %.",
+            Query(expr=SCOPE.pick(rules.USED), legend=named(BUDGET)),
+            unit=SHARE,
+            steps=((None, "green"), (0.8, "orange"), (1, "red")),
             empty=NO_BUDGET,
         ),
         graph(
             "Credits",
             "US dollars of credits the account has left. It rises where credits were bought. Needs a management key.",
             Query(expr=latest(of(catalogue.ACCOUNT_CREDITS_REMAINING)), legend="left"),
-            unit=USD,
+            unit=WHOLE_USD,
             empty="needs a management key",
             least=None,
         ),
@@ -211,10 +212,11 @@ KEYS = Row(
     title="Keys",
     panels=(
         table(
-            "Limits of keys",
-            "Each key: share of its limit left, what is left and the limit in US dollars, spent this UTC month "
-            "(credits and own provider keys), when the limit starts anew. Keys without a limit have empty cells. "
-            "Source: account exporter, as of the last poll.",
+            "Each key",
+            "US dollars spent this UTC month (credits and own provider keys), share of the limit left, what is left "
+            "and the limit in US dollars, when the limit starts anew, when the key ends and was last used, free "
+            "requests left of this UTC day, whether it is disabled (1). Source: account exporter, as of the last "
+            "poll. Empty cells: no limit, never, or not said.",
             Column(
                 title="Month",
                 expr=f"sum by ({', '.join(KEY)}) (max by ({', '.join(KEY)}, {LEDGER}) "
@@ -233,16 +235,6 @@ KEYS = Row(
             Column(title="Left", expr=_of_key(catalogue.KEY_LIMIT_REMAINING), unit=USD, decimals=2),
             Column(title="Limit", expr=_of_key(catalogue.KEY_LIMIT), unit=USD, decimals=2),
             Column(title="Starts anew", expr=f"1000 * {_of_key(catalogue.KEY_LIMIT_RESET_TIME)}", unit=TIME),
-            keys=((KEY_NAME, "Key"), (KEY_HASH, "Hash")),
-            links=(Link(title="Only this one", board="or-otel-budgets", variable="key"),),
-            empty=NO_ACCOUNT,
-            width=14,
-        ),
-        table(
-            "State of keys",
-            "Each key: whether it is disabled (1), when it ends, when it was last used, free requests left of this "
-            "UTC day. Source: account exporter, as of the last poll. Empty cells: never, or not said.",
-            Column(title="Disabled", expr=_of_key(catalogue.KEY_DISABLED), decimals=0, steps=GOOD_UNTIL["lost"]),
             Column(title="Ends", expr=f"1000 * {_of_key(catalogue.KEY_EXPIRES_TIME)}", unit=TIME),
             Column(title="Last used", expr=f"1000 * {_of_key(catalogue.KEY_LAST_USED_TIME)}", unit=TIME),
             Column(
@@ -250,9 +242,12 @@ KEYS = Row(
                 expr=f"{_of_key(catalogue.KEY_FREE_REQUESTS_LIMIT)} - {_of_key(catalogue.KEY_FREE_REQUESTS_USED)}",
                 decimals=0,
             ),
+            Column(title="Disabled", expr=_of_key(catalogue.KEY_DISABLED), decimals=0, steps=GOOD_UNTIL["lost"]),
             keys=((KEY_NAME, "Key"), (KEY_HASH, "Hash")),
+            links=(Link(title="Only this one", board="or-otel-budgets", variable="key"),),
             empty=NO_ACCOUNT,
-            width=10,
+            width=24,
+            height=11,
         ),
     ),
 )

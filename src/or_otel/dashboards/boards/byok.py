@@ -25,17 +25,17 @@ from or_otel.dashboards.panels import (
     NO_ACCOUNT,
     NO_ACCOUNT_YET,
     SHARE,
+    SIGNED_USD,
     USD,
-    Column,
     Link,
     Query,
     graph,
     money_graph,
     stat,
-    table,
 )
 from or_otel.dashboards.promql import JOB, SOURCE, exact_growth, exact_increase, of
 from or_otel.dashboards.rules import COST_5M, TO_DATE, increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import RANGE, Scope, latest
 
 SCOPE = Scope(names=("environment", "service", "model", "key"))
@@ -56,7 +56,8 @@ def _gap(*group: str) -> str:
     ours, theirs = (
         _days(row, *group) for row in (catalogue.RECONCILIATION_CLIENT_COST, catalogue.RECONCILIATION_PROVIDER_COST)
     )
-    return f"{ours}\n- {theirs}"
+    # Sums of floats differ behind the digits that are shown.
+    return f"round({ours}\n- {theirs}, 0.0001)"
 
 
 def _compared(*group: str) -> tuple[Column, ...]:
@@ -64,7 +65,7 @@ def _compared(*group: str) -> tuple[Column, ...]:
     return (
         Column(title="Billed", expr=theirs, unit=USD, decimals=2, is_bar=True),
         Column(title="Tracked", expr=_days(catalogue.RECONCILIATION_CLIENT_COST, *group), unit=USD, decimals=2),
-        Column(title="Difference", expr=_gap(*group), unit=USD, decimals=2),
+        Column(title="Difference", expr=_gap(*group), unit=SIGNED_USD, decimals=4),
         Column(title="Of billed", expr=f"({_gap(*group)})\n/ ({theirs} > 0)", unit=SHARE, decimals=1),
     )
 
@@ -106,8 +107,8 @@ COMPARED = Row(
         ),
         table(
             "What OpenRouter booked",
-            "US dollars, requests and tokens of closed UTC days by model and provider, as OpenRouter's activity "
-            f"tells them. Needs a management key in the account exporter. {AS_OF}",
+            "US dollars, requests and tokens of the last closed UTC day by model and provider, as OpenRouter's "
+            f"activity tells them. Needs a management key in the account exporter. {AS_OF}",
             *(
                 Column(
                     title=title,
@@ -123,6 +124,7 @@ COMPARED = Row(
                 )
             ),
             keys=((RESPONSE_MODEL, "Model"), (PROVIDER, "Provider")),
+            links=(Link(title="Open in Models", board="or-otel-models", variable="model"),),
             empty="needs a management key and a closed UTC day",
         ),
         table(
@@ -195,8 +197,9 @@ LEDGERS = Row(
             named(LEDGER),
         ),
         table(
-            "Upstream cost and fees by provider",
-            "US dollars of calls in this range by provider, ledger and part. Source: or:cost_usd rules of clients.",
+            "Cost by provider, ledger and part",
+            "US dollars of calls in this range: `openrouter` is paid from credits, `upstream` to the provider of an "
+            "own key; the part `fee` is OpenRouter's for own keys. Source: or:cost_usd rules of clients.",
             Column(
                 title="Cost",
                 expr=SCOPE.total(COST_5M, group=(PROVIDER, LEDGER, PART)),
@@ -205,6 +208,7 @@ LEDGERS = Row(
                 is_bar=True,
             ),
             keys=((PROVIDER, "Provider"), (LEDGER, "Ledger"), (PART, "Part")),
+            links=(Link(title="Open in Routing", board="or-otel-routing", variable="provider"),),
         ),
     ),
 )
@@ -212,13 +216,6 @@ LEDGERS = Row(
 PIPELINES = Row(
     title="One dollar, several pipelines",
     panels=(
-        table(
-            "Which pipeline tells whose money",
-            "US dollars in this range by service and the pipeline that these boards read for it: `client`, `spans` "
-            "or `ledger`. Each service has one. Source: or:cost_usd rules.",
-            Column(title="Cost", expr=SCOPE.total(COST_5M, group=(JOB, SOURCE)), unit=USD, decimals=2, is_bar=True),
-            keys=((JOB, "Service"), (SOURCE, "Pipeline")),
-        ),
         *(
             stat(
                 title,
@@ -227,6 +224,7 @@ PIPELINES = Row(
                 unit=USD,
                 decimals=2,
                 empty=empty,
+                width=8,
             )
             for title, says, expr, empty in (
                 (
@@ -249,18 +247,25 @@ PIPELINES = Row(
                 ),
             )
         ),
+        table(
+            "Which pipeline tells whose money",
+            "US dollars in this range by service and the pipeline that these boards read for it: `client`, `spans` "
+            "or `ledger`. Each service has one. Source: or:cost_usd rules.",
+            Column(title="Cost", expr=SCOPE.total(COST_5M, group=(JOB, SOURCE)), unit=USD, decimals=2, is_bar=True),
+            keys=((JOB, "Service"), (SOURCE, "Pipeline")),
+            links=(Link(title="Open in Attribution", board="or-otel-attribution", variable="service"),),
+        ),
         graph(
             "Where prices come from",
             "US dollars in each step by source of the price (answer, generation record, catalogue) and by billing. "
             "Source: or:cost_usd rules of clients.",
             Query(
-                expr=SCOPE.each(COST_5M, group=(COST_SOURCE, BILLING)), legend=f"{named(COST_SOURCE)} {named(BILLING)}"
+                expr=SCOPE.each(COST_5M, group=(COST_SOURCE, BILLING)), legend=f"{named(COST_SOURCE)}, {named(BILLING)}"
             ),
             unit=USD,
             is_stacked=True,
             calcs=("sum", "max"),
             step="5m",
-            width=24,
         ),
     ),
 )

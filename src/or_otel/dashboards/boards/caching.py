@@ -5,8 +5,9 @@ from __future__ import annotations
 from or_otel import catalogue
 from or_otel.dashboards.board import Board, Row
 from or_otel.dashboards.labels import CACHE_HIT, FEATURE, MODEL, TOKEN_TYPE, WASTE, named
-from or_otel.dashboards.panels import SHARE, USD, Column, Link, Query, graph, money_graph, stat, table
+from or_otel.dashboards.panels import SHARE, SIGNED_USD, USD, Link, Query, graph, money_graph, stat
 from or_otel.dashboards.rules import COST_5M, increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import Scope, ratio
 
 SCOPE = Scope(names=("environment", "service", "model", "team", "feature"))
@@ -45,7 +46,7 @@ GLANCE = Row(
             "US dollars that cache reads cost less than fresh input would have, minus what cache writes cost more, "
             "in this range. Needs list prices. Below zero: caching cost more than it saved.",
             _net(),
-            unit=USD,
+            unit=SIGNED_USD,
             decimals=2,
             empty=NO_CACHE,
         ),
@@ -105,7 +106,7 @@ DETAIL = Row(
             "Each model in this range: share of input read from cache, US dollars saved (reads minus writes), "
             "tokens whose prefix was cached before and missed. Source: clients. Empty cells: nothing cached, or no "
             "prices.",
-            Column(title="Saved", expr=_net(group=BY), unit=USD, decimals=2, is_bar=True),
+            Column(title="Saved", expr=_net(group=BY), unit=SIGNED_USD, decimals=2, is_bar=True),
             Column(title="From cache", expr=_read_share(group=BY), unit=SHARE, decimals=1),
             Column(title="Missed tokens", expr=SCOPE.total(MISSED, group=BY)),
             Column(title="Cost", expr=SCOPE.total(COST_5M, group=BY), unit=USD, decimals=2),
@@ -118,6 +119,7 @@ DETAIL = Row(
             "that its fixed part comes first, and keep calls within the cache's lifetime. Source: clients.",
             Column(title="Missed tokens", expr=SCOPE.total(MISSED, group=(FEATURE, MODEL)), is_bar=True),
             keys=((FEATURE, "Feature"), (MODEL, "Model")),
+            links=(Link(title="Open in Attribution", board="or-otel-attribution", variable="feature"),),
             empty="none missed, or not watched",
         ),
     ),

@@ -5,22 +5,10 @@ from __future__ import annotations
 from or_otel import catalogue
 from or_otel.dashboards.board import Board, Row
 from or_otel.dashboards.labels import APP, FEATURE, KEY_HASH, KEY_NAME, MODEL, PROVIDER, RULE, TEAM, named
-from or_otel.dashboards.panels import (
-    COUNT,
-    GOOD_UNTIL,
-    NO_ACCOUNT,
-    SHARE,
-    TIME,
-    USD,
-    Column,
-    Link,
-    Query,
-    graph,
-    stat,
-    table,
-)
+from or_otel.dashboards.panels import COUNT, GOOD_UNTIL, NO_ACCOUNT, SHARE, TIME, USD, Link, Query, graph, stat
 from or_otel.dashboards.promql import JOB, of
 from or_otel.dashboards.rules import COST_5M, increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import RANGE, Scope, latest, ratio
 
 SCOPE = Scope(names=("environment", "service", "team", "key"))
@@ -108,16 +96,17 @@ RULES = Row(
             calcs=("sum", "max"),
             step="5m",
             empty=NONE_BROKEN,
+            width=8,
         ),
         table(
             "Who broke what",
             "Calls in this range that broke a rule, by rule, service, model and provider. Source: clients. Empty is "
             "good.",
-            Column(
-                title="Calls", expr=SCOPE.total(BROKEN, group=(RULE, JOB, MODEL, PROVIDER)), decimals=0, is_bar=True
-            ),
-            keys=((RULE, "Rule"), (JOB, "Service"), (MODEL, "Model"), (PROVIDER, "Provider")),
+            Column(title="Calls", expr=SCOPE.total(BROKEN, group=(RULE, JOB, MODEL, PROVIDER)), decimals=0),
+            keys=((JOB, "Service"), (RULE, "Rule"), (MODEL, "Model"), (PROVIDER, "Provider")),
+            links=(Link(title="Only this one", board="or-otel-governance", variable="service"),),
             empty=NONE_BROKEN,
+            width=16,
         ),
     ),
 )

@@ -19,18 +19,17 @@ from or_otel.dashboards.panels import (
     GOOD_UNTIL,
     NO_ACCOUNT,
     NO_CALLS,
-    PER_SECOND,
     SECONDS,
     SHARE,
-    Column,
+    Link,
     Query,
     bars,
     graph,
     stat,
-    table,
 )
-from or_otel.dashboards.promql import INSTANCE, JOB, of
+from or_otel.dashboards.promql import INSTANCE, JOB, exact_increase, of
 from or_otel.dashboards.rules import PERIOD_START, increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import RANGE, RATE, Scope, latest
 
 SCOPE = Scope(names=("service",))
@@ -84,7 +83,7 @@ GLANCE = Row(
             "Age of prices",
             "Seconds since the price list in use was fetched; prices matter where an answer tells no cost, and for "
             "savings. Source: account exporter.",
-            f"time() - {latest(of(catalogue.PRICES_TIME))}",
+            f"clamp_min(time() - {latest(of(catalogue.PRICES_TIME))}, 0)",
             unit=SECONDS,
             steps=((None, "green"), (86400, "orange"), (604800, "red")),
             empty=NO_ACCOUNT,
@@ -133,19 +132,25 @@ EXPORTER = Row(
                 unit=SECONDS,
                 decimals=0,
             ),
-            Column(title="Took", expr=latest(of(catalogue.POLL_DURATION), group=(ENDPOINT,)), unit=SECONDS, decimals=2),
-            Column(title="Errors", expr=f"sum by ({ENDPOINT}) (increase({ERRORS.name}[{RANGE}]))", decimals=0),
+            Column(title="Took", expr=latest(of(catalogue.POLL_DURATION), group=(ENDPOINT,)), unit=SECONDS),
+            Column(
+                title="Errors",
+                expr=f"sum by ({ENDPOINT}) ({exact_increase(ERRORS.name, RANGE)})\n"
+                f"or {latest(SUCCESS, group=(ENDPOINT,))} * 0",
+                decimals=0,
+            ),
             keys=((ENDPOINT, "Endpoint"),),
             empty=NO_ACCOUNT,
         ),
         graph(
             "Failed polls",
-            "Polls a second that failed, by endpoint and error. Source: account exporter. Empty is good.",
+            "Polls of the hour before each moment that failed, by endpoint and error. Source: account exporter. "
+            "Empty is good.",
             Query(
-                expr=f"sum by ({ENDPOINT}, {ERROR_TYPE}) (rate({ERRORS.name}[{RATE}]))",
+                expr=f"sum by ({ENDPOINT}, {ERROR_TYPE}) (increase({ERRORS.name}[1h]))",
                 legend=f"{named(ENDPOINT)} {named(ERROR_TYPE)}",
             ),
-            unit=PER_SECOND,
+            unit=COUNT,
             empty="none failed, or no exporter",
         ),
     ),
@@ -170,6 +175,7 @@ CLIENTS = Row(
                 decimals=0,
             ),
             keys=((JOB, "Service"),),
+            links=(Link(title="Open in Reliability", board="or-otel-reliability", variable="service"),),
             empty=NO_CALLS,
             width=8,
         ),
@@ -182,15 +188,25 @@ CLIENTS = Row(
             unit=COUNT,
             decimals=0,
             empty=NO_CALLS,
+            width=16,
+            height=9,
         ),
+    ),
+)
+
+LOSSES = Row(
+    title="What went wrong (empty is good)",
+    panels=(
         table(
             "Overflowing",
             "Services of which the SDK put money into its overflow set, without any label: see `metric_tags`. Empty "
             "is good.",
             Column(title="Series", expr=f"count by ({JOB}) ({SCOPE.pick(of(catalogue.COST), OVERFLOW)})", decimals=0),
             keys=((JOB, "Service"),),
+            links=(Link(title="Open in Attribution", board="or-otel-attribution", variable="service"),),
             empty="none",
-            width=8,
+            width=6,
+            height=6,
         ),
         graph(
             "Dropped",
@@ -200,7 +216,8 @@ CLIENTS = Row(
             calcs=("sum", "max"),
             step="5m",
             empty="none",
-            width=8,
+            width=6,
+            height=6,
         ),
         graph(
             "Folded",
@@ -211,7 +228,8 @@ CLIENTS = Row(
             calcs=("sum", "max"),
             step="5m",
             empty="none",
-            width=8,
+            width=6,
+            height=6,
         ),
         graph(
             "Own faults by place",
@@ -221,7 +239,8 @@ CLIENTS = Row(
             calcs=("sum", "max"),
             step="5m",
             empty="none",
-            width=8,
+            width=6,
+            height=6,
         ),
     ),
 )
@@ -237,7 +256,6 @@ PIPELINE = Row(
                 Query(expr=_failed(signal), legend=f"{signal} {{{{exporter}}}}")
                 for signal in ("metric_points", "spans", "log_records")
             ),
-            unit=PER_SECOND,
             empty="nothing failed, or no collector",
             width=8,
         ),
@@ -249,7 +267,6 @@ PIPELINE = Row(
                 Query(expr=_refused(signal), legend=f"{signal} {{{{receiver}}}}")
                 for signal in ("metric_points", "spans", "log_records")
             ),
-            unit=PER_SECOND,
             empty=NO_COLLECTOR,
             width=8,
         ),
@@ -296,7 +313,6 @@ PIPELINE = Row(
                 ),
                 legend="missed {{rule_group}}",
             ),
-            unit=PER_SECOND,
             empty="Prometheus does not scrape itself",
         ),
     ),
@@ -307,6 +323,6 @@ BOARD = Board(
     subject="Health",
     question="Can I trust these numbers?",
     scope=SCOPE,
-    rows=(GLANCE, EXPORTER, CLIENTS, PIPELINE),
+    rows=(GLANCE, EXPORTER, CLIENTS, LOSSES, PIPELINE),
     annotations=("alerts", "missed polls"),
 )

@@ -14,16 +14,15 @@ from or_otel.dashboards.panels import (
     SECONDS,
     SHARE,
     USD,
-    Column,
     Link,
     Panel,
     Query,
     graph,
     money_graph,
-    table,
 )
 from or_otel.dashboards.promql import label
 from or_otel.dashboards.rules import COST_5M, increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import RANGE, Scope, ratio
 
 SCOPE = Scope(names=("environment", "service", "model", "other"))
@@ -50,8 +49,8 @@ def _sure(quantile: str) -> str:
     )
 
 
-def _per_thousand(part: str, tokens: str) -> str:
-    return f"1000 * {ratio(SCOPE.total(COST_5M, part, group=BY), SCOPE.total(TOKENS, tokens, group=BY))}"
+def _per_million(part: str, tokens: str) -> str:
+    return f"1e6 * {ratio(SCOPE.total(COST_5M, part, group=BY), SCOPE.total(TOKENS, tokens, group=BY))}"
 
 
 MODELS = Row(
@@ -59,36 +58,34 @@ MODELS = Row(
     panels=(
         table(
             "Price and speed",
-            "Each requested model in this range: what it cost, and how it answered. Prices are what was paid (cache "
-            f"reads and all), not list prices. A percentile needs {ENOUGH} calls, the mean stands beside it. "
+            "Each requested model in this range: what it cost, for a thousand calls, for a million tokens in and out, "
+            "and how it answered. Prices are what was paid (cache reads and all), not list prices. "
+            f"A percentile needs {ENOUGH} calls, the mean stands beside it; `First p95` is of the first token. "
             "Sources: or:cost_usd rules, clients' counters and histograms. Empty cells: not said, or too few calls.",
             Column(title="Cost", expr=SCOPE.total(COST_5M, group=BY), unit=USD, decimals=2, is_bar=True),
             Column(title="Calls", expr=SCOPE.total(CALLS, group=BY), decimals=0),
             Column(
-                title="A call",
-                expr=ratio(SCOPE.total(COST_5M, group=BY), SCOPE.total(CALLS, group=BY)),
+                title="1,000 calls",
+                expr=f"1000 * {ratio(SCOPE.total(COST_5M, group=BY), SCOPE.total(CALLS, group=BY))}",
                 unit=USD,
-                decimals=4,
+                decimals=2,
             ),
-            Column(title="1,000 in", expr=_per_thousand(f'{PART}="input"', INPUT), unit=USD, decimals=4),
-            Column(title="1,000 out", expr=_per_thousand(f'{PART}="output"', OUTPUT), unit=USD, decimals=4),
+            Column(title="1M in", expr=_per_million(f'{PART}="input"', INPUT), unit=USD, decimals=2),
+            Column(title="1M out", expr=_per_million(f'{PART}="output"', OUTPUT), unit=USD, decimals=2),
             Column(
                 title="Mean",
                 expr=SCOPE.mean(catalogue.OPERATION_DURATION, group=BY, window=RANGE),
                 unit=SECONDS,
-                decimals=1,
             ),
             Column(
                 title="p95",
                 expr=_sure(SCOPE.quantile(0.95, catalogue.OPERATION_DURATION, group=BY, window=RANGE)),
                 unit=SECONDS,
-                decimals=1,
             ),
             Column(
-                title="First token p95",
+                title="First p95",
                 expr=_sure(SCOPE.quantile(0.95, catalogue.TIME_TO_FIRST_CHUNK, group=BY, window=RANGE)),
                 unit=SECONDS,
-                decimals=2,
             ),
             Column(title="Tokens/s", expr=SCOPE.mean(catalogue.OUTPUT_RATE, group=BY, window=RANGE), decimals=0),
             Column(title="Failed", expr=_share(FAILED), unit=SHARE, decimals=1, steps=GOOD_UNTIL["errors"]),
@@ -202,11 +199,8 @@ VERSUS = Row(
         ),
         _versus(
             "Failed calls",
-            "Share of the calls of five minutes that failed.",
-            lambda scope, more: ratio(
-                f"(sum({scope.pick(CALLS, *more, FAILED)}) or sum({scope.pick(CALLS, *more)}) * 0)",
-                f"sum({scope.pick(CALLS, *more)})",
-            ),
+            "Share of the calls of the hour before each moment that failed.",
+            lambda scope, more: scope.hourly_share(CALLS, FAILED, *more),
             SHARE,
             1,
         ),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from or_otel import catalogue
 from or_otel.dashboards.board import Board, Row
 from or_otel.dashboards.boards.trust import trust_row
-from or_otel.dashboards.labels import BUDGET, FAILED, FELL_BACK, KEY_NAME, MODEL, SEVEN_DAYS, named
+from or_otel.dashboards.labels import BUDGET, FAILED, FELL_BACK, KEY_HASH, KEY_NAME, LEDGER, MODEL, SEVEN_DAYS, named
 from or_otel.dashboards.panels import (
     COUNT,
     GOOD_UNTIL,
+    NO_ACCOUNT,
     NO_CALLS,
     SECONDS,
     SHARE,
     USD,
-    Column,
     Link,
     Panel,
     Query,
@@ -21,10 +21,10 @@ from or_otel.dashboards.panels import (
     graph,
     money_graph,
     stat,
-    table,
 )
-from or_otel.dashboards.promql import JOB
+from or_otel.dashboards.promql import JOB, of
 from or_otel.dashboards.rules import COST_5M, MONTH_FORECAST, TO_DATE, USED, increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import RANGE, Scope, ratio
 
 SCOPE = Scope(names=("environment", "service", "model"))
@@ -88,7 +88,7 @@ GLANCE = Row(
             empty="nothing before",
         ),
         stat(
-            "1,000 calls",
+            "Per 1,000 calls",
             "US dollars for a thousand calls, in this range: all money over all calls. Empty when there were no calls.",
             f"1000 * {ratio(SCOPE.total(COST_5M), SCOPE.total(CALLS))}",
             unit=USD,
@@ -161,6 +161,7 @@ SPEND = Row(
             SCOPE.each(COST_5M, group=(MODEL,)),
             named(MODEL),
             links=TO_MODELS,
+            width=14,
         ),
         graph(
             "Cost of single calls",
@@ -170,6 +171,7 @@ SPEND = Row(
             Query(expr=SCOPE.quantile(0.95, catalogue.CALL_COST), legend="95th percentile", has_exemplars=True),
             unit=USD,
             empty=NO_CALLS,
+            width=10,
         ),
     ),
 )
@@ -182,13 +184,21 @@ def _firing() -> str:
     return f'sum by (alertname, severity, about) (label_join({told}, "about", " ", {about}))'
 
 
-def _top(title: str, label: str, head: str, links: tuple[Link, ...], empty: str = "no spending in this range") -> Panel:
+NARROW = 8
+
+
+def _top(title: str, label: str, head: str, link: Link, *, width: int) -> Panel:
     return table(
         title,
         f"The 20 dearest in this range, by {head.lower()}: US dollars, calls, and dollars for a thousand calls. "
         f"{MONEY_OF_RANGE}",
         Column(
-            title="Cost", expr=f"topk(20, {SCOPE.total(COST_5M, group=(label,))})", unit=USD, decimals=2, is_bar=True
+            title="Cost",
+            expr=f"topk(20, {SCOPE.total(COST_5M, group=(label,))})",
+            unit=USD,
+            decimals=2,
+            # Beside a bar there would be no place for names.
+            is_bar=width > NARROW,
         ),
         Column(title="Calls", expr=SCOPE.total(CALLS, group=(label,)), decimals=0),
         Column(
@@ -198,23 +208,59 @@ def _top(title: str, label: str, head: str, links: tuple[Link, ...], empty: str 
             decimals=2,
         ),
         keys=((label, head),),
-        links=links,
-        empty=empty,
-        width=8,
+        links=(link,),
+        empty="no spending in this range",
+        width=width,
     )
 
+
+def _of_keys(gauges: str) -> str:
+    """Add up what keys spent, each key and ledger once, however many exporters tell them."""
+    return f"sum by ({KEY_NAME}) (max by ({KEY_NAME}, {KEY_HASH}, {LEDGER}) ({gauges}))"
+
+
+LIFETIME = of(catalogue.KEY_USAGE_LIFETIME).name
 
 TOP = Row(
     title="Dearest",
     panels=(
-        _top("Models", MODEL, "Model", (Link(title="Open in Models", board="or-otel-models", variable="model"),)),
+        _top(
+            "Models",
+            MODEL,
+            "Model",
+            Link(title="Open in Models", board="or-otel-models", variable="model"),
+            width=10,
+        ),
         _top(
             "Services",
             JOB,
             "Service",
-            (Link(title="Open in Attribution", board="or-otel-attribution", variable="service"),),
+            Link(title="Open in Attribution", board="or-otel-attribution", variable="service"),
+            width=7,
         ),
-        _top("Keys", KEY_NAME, "Key", (Link(title="Open in Budgets", board="or-otel-budgets", variable="key"),)),
+        table(
+            "Keys",
+            "US dollars of each key in this range and this UTC month, credits and own provider keys together, as "
+            "OpenRouter counts them: of every program that uses the key, whatever is chosen above. Source: account "
+            "exporter, as of the last poll; the range reaches back as far as it has been running.",
+            Column(
+                title="Cost",
+                expr=_of_keys(f"max_over_time({LIFETIME}[{RANGE}]) - min_over_time({LIFETIME}[{RANGE}])"),
+                unit=USD,
+                decimals=2,
+                is_bar=True,
+            ),
+            Column(
+                title="Month",
+                expr=_of_keys(f"last_over_time({of(catalogue.KEY_USAGE_MONTHLY).name}[5m])"),
+                unit=USD,
+                decimals=2,
+            ),
+            keys=((KEY_NAME, "Key"),),
+            links=(Link(title="Open in Budgets", board="or-otel-budgets", variable="key"),),
+            empty=NO_ACCOUNT,
+            width=7,
+        ),
     ),
 )
 

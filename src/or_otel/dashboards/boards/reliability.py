@@ -10,19 +10,17 @@ from or_otel.dashboards.panels import (
     FACTOR,
     GOOD_UNTIL,
     NO_CALLS,
-    PER_SECOND,
     SECONDS,
     SHARE,
-    Column,
     Link,
     Query,
     graph,
     heat,
     stat,
-    table,
 )
 from or_otel.dashboards.promql import JOB, of
 from or_otel.dashboards.rules import increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import RANGE, Scope, ratio
 
 SCOPE = Scope(names=("environment", "service", "model", "provider"))
@@ -48,11 +46,11 @@ GLANCE = Row(
     title="At a glance",
     panels=(
         stat(
-            "Calls a second",
-            "Calls that ended, a second, over the last five minutes of each moment. Source: clients.",
-            SCOPE.per_second(CALLS),
-            unit=PER_SECOND,
-            is_trend=True,
+            "Calls a minute",
+            "Calls that ended, a minute, over the last five minutes. Source: clients.",
+            SCOPE.per_minute(CALLS),
+            unit=COUNT,
+            decimals=1,
         ),
         stat(
             "Failed",
@@ -89,7 +87,6 @@ GLANCE = Row(
             f"sum({SCOPE.pick(of(catalogue.ACTIVE_CALLS))})",
             unit=COUNT,
             decimals=0,
-            is_trend=True,
             empty=NO_CALLS,
         ),
     ),
@@ -100,9 +97,9 @@ RED = Row(
     panels=(
         graph(
             "Calls by outcome",
-            "Calls a second by how they ended. Source: clients.",
-            Query(expr=SCOPE.per_second(CALLS, group=(OUTCOME,)), legend=named(OUTCOME)),
-            unit=PER_SECOND,
+            "Calls a minute by how they ended. Source: clients.",
+            Query(expr=SCOPE.per_minute(CALLS, group=(OUTCOME,)), legend=named(OUTCOME)),
+            unit=COUNT,
         ),
         graph(
             "Failures by type",
@@ -158,13 +155,9 @@ STREAMS = Row(
         ),
         graph(
             "Left early, over time",
-            "Share of the calls of five minutes that their caller cancelled or whose stream it left. Source: clients.",
-            Query(
-                expr=ratio(
-                    f"(sum({SCOPE.pick(CALLS, LEFT)}) or sum({SCOPE.pick(CALLS)}) * 0)", f"sum({SCOPE.pick(CALLS)})"
-                ),
-                legend="left early",
-            ),
+            "Share of the calls of the hour before each moment that their caller cancelled or whose stream it left. "
+            "Source: clients.",
+            Query(expr=SCOPE.hourly_share(CALLS, LEFT), legend="left early"),
             unit=SHARE,
             width=8,
         ),
@@ -197,15 +190,15 @@ WHERE = Row(
                 decimals=1,
                 steps=GOOD_UNTIL["errors"],
             ),
-            Column(title="Mean", expr=SCOPE.mean(DURATION, group=(JOB,), window=RANGE), unit=SECONDS, decimals=1),
+            Column(title="Mean", expr=SCOPE.mean(DURATION, group=(JOB,), window=RANGE), unit=SECONDS),
             keys=((JOB, "Service"),),
             links=(Link(title="Only this one", board="or-otel-reliability", variable="service"),),
         ),
         graph(
             "HTTP exchanges by answer",
-            "HTTP exchanges a second by status or error, retried ones included. Source: clients.",
-            Query(expr=SCOPE.per_second(ATTEMPTS, group=(STATUS,)), legend=named(STATUS)),
-            unit=PER_SECOND,
+            "HTTP exchanges a minute by status or error, retried ones included. Source: clients.",
+            Query(expr=SCOPE.per_minute(ATTEMPTS, group=(STATUS,)), legend=named(STATUS)),
+            unit=COUNT,
         ),
         graph(
             "Error budget burn",

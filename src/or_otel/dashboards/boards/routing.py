@@ -17,23 +17,10 @@ from or_otel.dashboards.labels import (
     UPTIME_WINDOW,
     named,
 )
-from or_otel.dashboards.panels import (
-    COUNT,
-    GOOD_UNTIL,
-    PER_SECOND,
-    SECONDS,
-    SHARE,
-    USD,
-    Column,
-    Link,
-    Query,
-    graph,
-    money_graph,
-    stat,
-    table,
-)
+from or_otel.dashboards.panels import COUNT, GOOD_UNTIL, SECONDS, SHARE, USD, Link, Query, graph, money_graph, stat
 from or_otel.dashboards.promql import of
 from or_otel.dashboards.rules import COST_5M, increase
+from or_otel.dashboards.tables import Column, table
 from or_otel.dashboards.variables import RANGE, Scope, latest, ratio
 
 SCOPE = Scope(names=("environment", "service", "model", "provider"))
@@ -92,8 +79,9 @@ GLANCE = Row(
         ),
         stat(
             "Tries a call",
-            "Upstream tries of OpenRouter for each call, in this range; 1 is no detour. Source: router metadata.",
-            ratio(SCOPE.total(TRIES), SCOPE.total(CALLS)),
+            "Upstream tries of OpenRouter for each call whose route is known, in this range; 1 is no detour. Source: "
+            "router metadata.",
+            ratio(SCOPE.total(TRIES), SCOPE.total(CALLS, f'{FALLBACK}!="unknown"')),
             unit=COUNT,
             decimals=2,
         ),
@@ -143,20 +131,18 @@ SERVED = Row(
                 title="Mean",
                 expr=SCOPE.mean(catalogue.OPERATION_DURATION, group=BY, window=RANGE),
                 unit=SECONDS,
-                decimals=1,
             ),
             Column(
                 title="p95",
                 expr=SCOPE.quantile(0.95, catalogue.OPERATION_DURATION, group=BY, window=RANGE),
                 unit=SECONDS,
-                decimals=1,
             ),
             Column(
                 title="Tokens/s", expr=SCOPE.mean(catalogue.OUTPUT_RATE, group=BY, window=RANGE), unit=COUNT, decimals=0
             ),
             keys=((MODEL, "Model"), (PROVIDER, "Provider")),
             links=(Link(title="Open in Models", board="or-otel-models", variable="model"),),
-            width=14,
+            width=24,
         ),
         table(
             "Requested and served",
@@ -164,31 +150,8 @@ SERVED = Row(
             "clients and router metadata.",
             Column(title="Calls", expr=SCOPE.total(CALLS, group=(MODEL, RESPONSE_MODEL, FALLBACK)), decimals=0),
             keys=((MODEL, "Requested"), (RESPONSE_MODEL, "Served"), (FALLBACK, "Detour")),
-            width=10,
-        ),
-    ),
-)
-
-TROUBLE = Row(
-    title="Upstream trouble",
-    panels=(
-        graph(
-            "Detours",
-            "Share of the calls of five minutes that fell back to another provider or model. Source: router metadata.",
-            Query(
-                expr=f"sum by ({FALLBACK}) ({SCOPE.pick(CALLS, FELL_BACK)})\n"
-                f"/ on () group_left () (sum({SCOPE.pick(CALLS)}) > 0)",
-                legend=named(FALLBACK),
-            ),
-            unit=SHARE,
-            empty="nothing fell back",
-        ),
-        graph(
-            "Upstream tries by answer",
-            "Tries a second by the answer of the provider, those hidden by a fallback included. Source: router "
-            "metadata.",
-            Query(expr=SCOPE.per_second(TRIES, group=(STATUS,)), legend=named(STATUS)),
-            unit=PER_SECOND,
+            links=(Link(title="Open in Models", board="or-otel-models", variable="model"),),
+            width=15,
         ),
         table(
             "Providers' answers",
@@ -198,13 +161,39 @@ TROUBLE = Row(
             Column(title="429", expr=_of_tries(REFUSED), unit=SHARE, decimals=1, steps=GOOD_UNTIL["errors"]),
             Column(title="5xx", expr=_of_tries(BROKEN), unit=SHARE, decimals=1, steps=GOOD_UNTIL["errors"]),
             keys=((PROVIDER, "Provider"),),
+            links=(Link(title="Only this one", board="or-otel-routing", variable="provider"),),
+            width=9,
+        ),
+    ),
+)
+
+TROUBLE = Row(
+    title="Upstream trouble",
+    panels=(
+        graph(
+            "Detours",
+            "Share of the calls of the hour before each moment that fell back to another provider or model. Source: "
+            "router metadata.",
+            Query(expr=SCOPE.hourly_share(CALLS, FELL_BACK, group=(FALLBACK,)), legend=named(FALLBACK)),
+            unit=SHARE,
+            empty="nothing fell back",
+            width=8,
+        ),
+        graph(
+            "Upstream tries by answer",
+            "Tries a minute by the answer of the provider, those hidden by a fallback included. Source: router "
+            "metadata.",
+            Query(expr=SCOPE.per_minute(TRIES, group=(STATUS,)), legend=named(STATUS)),
+            unit=COUNT,
+            width=8,
         ),
         graph(
             "Policies asked for",
-            "Calls a second by what the request asked of the router: price, latency, throughput, order, only, ignore. "
+            "Calls a minute by what the request asked of the router: price, latency, throughput, order, only, ignore. "
             "Source: clients.",
-            Query(expr=SCOPE.per_second(CALLS, group=(POLICY,)), legend=named(POLICY)),
-            unit=PER_SECOND,
+            Query(expr=SCOPE.per_minute(CALLS, group=(POLICY,)), legend=named(POLICY)),
+            unit=COUNT,
+            width=8,
         ),
     ),
 )
@@ -229,7 +218,6 @@ OFFERS = Row(
                 title="First token",
                 expr=latest(of(catalogue.ENDPOINT_LATENCY), f'{PERCENTILE}="p50"', group=OFFER),
                 unit=SECONDS,
-                decimals=2,
             ),
             Column(
                 title="Tokens/s",
@@ -238,8 +226,9 @@ OFFERS = Row(
             ),
             Column(title="Status", expr=latest(of(catalogue.ENDPOINT_STATUS), group=OFFER), decimals=0),
             keys=((RESPONSE_MODEL, "Model"), (PROVIDER, "Provider")),
+            links=(Link(title="Only this one", board="or-otel-routing", variable="model"),),
             empty=WATCHED,
-            width=14,
+            width=13,
         ),
         table(
             "List prices",
@@ -251,8 +240,10 @@ OFFERS = Row(
                 decimals=3,
             ),
             keys=((RESPONSE_MODEL, "Model"), (PROVIDER, "Provider"), (PRICE_KIND, "For")),
+            links=(Link(title="Only this one", board="or-otel-routing", variable="model"),),
+            by_key=True,
             empty=WATCHED,
-            width=10,
+            width=11,
         ),
     ),
 )
