@@ -27,6 +27,11 @@ def found(tool):
     return path
 
 
+def every(tool):
+    """Give the paths of all versions of a tool that are here: Debian's are the oldest that we promise."""
+    return sorted({found(tool), shutil.which(tool)} - {None})
+
+
 class Promtool:
     """Evaluates our own rules over given series, as Prometheus does."""
 
@@ -107,5 +112,27 @@ def tool():
 
 
 @pytest.fixture
+def every_tool():
+    return every
+
+
+@pytest.fixture
 def promtool(tmp_path):
     return Promtool(found("promtool"), tmp_path)
+
+
+@pytest.fixture(scope="session")
+def weeks(tmp_path_factory):
+    """Live through five weeks of traffic, in a minute or two; skips where the native stack is not built."""
+    pytest.importorskip("openai")
+    from live.prometheus import native  # noqa: PLC0415 -- slow, and few tests need it
+    from live.weeks import live_through  # noqa: PLC0415 -- the same
+
+    try:
+        for name in ("prometheus", "otelcol"):
+            native.binary(name)
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))
+    weeks = live_through(tmp_path_factory.mktemp("weeks") / "folder")
+    yield weeks
+    weeks.stop()

@@ -90,6 +90,12 @@ limit_usd = 0.25
 period = "day"
 
 [[budgets]]
+name = "pilotage"
+scope = "feature"
+value = "pilotage"
+limit_usd = 0.005
+
+[[budgets]]
 name = "Fjord Tours"
 scope = "customer"
 value = "Fjord Tours"
@@ -156,6 +162,10 @@ class AccountSide:
         self._registry = CollectorRegistry()
         self._now_s, self._end_s = begin_s, end_s
         self._registry.register(Families(lambda: self._exporter.readings(self._now_s)))
+
+    def refusals(self, since_s):
+        """Give how many polls were refused after a time."""
+        return sum(at_s > since_s for at_s in self._failing_s)
 
     def ours(self, since_s):
         """Give what the local ledger told after a time: entries."""

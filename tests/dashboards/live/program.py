@@ -11,25 +11,34 @@ import sys
 import uuid
 from collections import Counter
 
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import REGISTRY
 
 import or_otel
 from live.prometheus import Prometheus, scraped
-from live.scenes import RUNS, UNUSUAL, all_scenes, play, stage_at
+from live.scenes import STAGED, UNUSUAL, all_scenes, play, stage_at
 from or_otel.facts import Usage
+from or_otel.simulator.account import SEARCH_KEY, SUPPORT_KEY
+from or_otel.simulator.book import fingerprint
 
+OTLP_PATH = "/api/v1/otlp/v1/metrics"
 NEVER_MS = 10_000_000
+OFTEN_MS = 10_000
 FLUSH_MS = 60_000
 BEFORE_S = 240
-ENVIRONMENTS = {"job": "staging"} | dict.fromkeys(("scrape", "push", "collector", "forgetful"), "production")
+FEW_SETS = 25
+"""Limit of the SDK in the program that sends to the collector: its money and tokens have more sets, its calls fewer."""
+ENVIRONMENTS = {"job": "staging"} | dict.fromkeys(("scrape", "push", "collector", "troubled"), "production")
 
 
 def counted(record) -> Counter:
@@ -53,6 +62,23 @@ def counted(record) -> Counter:
     )
 
 
+class FailingPlugin(SpanProcessor):
+    """A foreign span processor that fails at each span, inside of whoever starts one.
+
+    Attributes:
+        failed: How often it did.
+    """
+
+    def __init__(self):
+        self.failed = 0
+
+    def on_start(self, span, parent_context=None):
+        """Fail."""
+        del span, parent_context
+        self.failed += 1
+        raise RuntimeError("a plug-in of somebody else")
+
+
 class Program:
     """One service, and the processes it has been.
 
@@ -67,6 +93,7 @@ class Program:
         self._clock = clock
         self._chance = random.Random(self.name)
         self._providers = ()
+        self._plugin = FailingPlugin()
         self._counts = Counter()
         or_otel.on_call(lambda record: self._counts.update(counted(record)))
 
@@ -88,34 +115,45 @@ class Program:
                 self._export()
                 if self.lane == "job":
                     self._end()
-                sys.stdout.write(json.dumps(self._counts + RUNS) + "\n")
+                faults, self._plugin.failed = self._plugin.failed, 0
+                sys.stdout.write(json.dumps(self._counts + STAGED + Counter({"faults": faults})) + "\n")
                 sys.stdout.flush()
                 self._counts.clear()
-                RUNS.clear()
+                STAGED.clear()
         self._end()
 
     def _begin(self):
         instance = str(uuid.UUID(int=self._chance.getrandbits(128)))
         resource = Resource({"service.name": self.name, "service.version": "1.0", "service.instance.id": instance})
-        if self.lane == "scrape":
-            reader = PrometheusMetricReader()
-        else:
-            path = "/v1/metrics" if self.lane == "collector" else "/api/v1/otlp/v1/metrics"
-            reader = PeriodicExportingMetricReader(OTLPMetricExporter(self.url + path, timeout=60), NEVER_MS)
-        metrics = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+        metrics = MeterProvider([self._reader()], resource=resource, shutdown_on_exit=False)
         traces = TracerProvider(resource=resource, shutdown_on_exit=False)
+        logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
         if self.lane == "collector":
             traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(self.url + "/v1/traces")))
-        self._providers = (traces, metrics)
+            logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(self.url + "/v1/logs")))
+        if self.lane == "troubled":
+            traces.add_span_processor(self._plugin)
+        self._providers = (traces, metrics, logs)
         or_otel.instrument(
             tracer_provider=traces,
             meter_provider=metrics,
+            logger_provider=logs,
             hosts={self._base_url.split("/")[2]: "openrouter"},
             metric_tags=("team", "feature", "customer"),
+            key_names={fingerprint(SEARCH_KEY): "search", fingerprint(SUPPORT_KEY): "support"},
             # What nobody asks for later stays unpriced.
-            reconcile="off" if self.lane == "forgetful" else "missing",
+            reconcile="off" if self.lane == "troubled" else "missing",
             ledger=self._ledger,
         )
+
+    def _reader(self):
+        if self.lane == "scrape":
+            return PrometheusMetricReader()
+        if self.lane != "collector":
+            return PeriodicExportingMetricReader(OTLPMetricExporter(self.url + OTLP_PATH, timeout=60), NEVER_MS)
+        # It lives now, and so long as others live through their weeks.
+        exporter, limits = OTLPMetricExporter(self.url + "/v1/metrics"), {ObservableCounter: FEW_SETS}
+        return PeriodicExportingMetricReader(exporter, OFTEN_MS, cardinality_limits=limits)
 
     def _export(self):
         or_otel.flush(5)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -23,6 +25,7 @@ Labels = tuple[tuple[str, str], ...]
 """Sorted pairs, the name as `__name__`."""
 BATCH = 2_000
 """Series of one request."""
+PATIENCE_S = 60
 
 
 def load(path):
@@ -42,15 +45,14 @@ class LongMemory(native.Stack):
 
     def __init__(self, folder, *, rules):
         super().__init__(folder, ports=native.Ports.free(), rules=rules)
-        path = folder / "prometheus.yml"
-        text = path.read_text()
-        for old, new in (
-            ("out_of_order_time_window: 1d", "out_of_order_time_window: 60d"),
-            ("scrape_interval: 30s", "scrape_interval: 2s"),
-        ):
-            assert old in text, old
-            text = text.replace(old, new)
-        path.write_text(text)
+        self.replace("prometheus.yml", "out_of_order_time_window: 1d", "out_of_order_time_window: 60d")
+        self.replace("prometheus.yml", "scrape_interval: 30s", "scrape_interval: 2s")
+
+    def replace(self, name, old, new):
+        """Change a configuration file."""
+        text = (self.folder / name).read_text()
+        assert old in text, old
+        (self.folder / name).write_text(text.replace(old, new))
 
     def command(self, part):
         more = ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=90d"]
@@ -114,6 +116,18 @@ class Prometheus:
             (each["metric"], [(float(at_s), float(value)) for at_s, value in each["values"]])
             for each in found["result"]
         ]
+
+    def wait_for(self, expr: str, expected: float) -> None:
+        """Wait until the sum of what answers now is this.
+
+        Raises:
+            RuntimeError: It never was.
+        """
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not math.isclose((found := self.total(expr, time.time())) or 0, expected, rel_tol=1e-9):
+            if time.monotonic() > deadline_s:
+                raise RuntimeError(f"{expr}: {found}, not {expected}")
+            time.sleep(0.2)
 
     def write(self, series: Mapping[Labels, Iterable[tuple[float, float]]]) -> None:
         """Write samples: series → (Unix time, value) pairs, oldest first."""

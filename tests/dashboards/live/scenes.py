@@ -16,20 +16,23 @@ import httpx
 import openai
 
 import or_otel
+from or_otel.emitters.sums import DEFAULT_LIMIT
 from or_otel.simulator import workload
 from or_otel.simulator.account import SUPPORT_KEY
 from or_otel.simulator.workload import DEEPSEEK, GEMINI, GPT, HAIKU, HANDBOOK, LLAMA, MINI, QUESTIONS, SONNET
 
 HOURS = (2, 1, 1, 1, 1, 2, 4, 8, 14, 18, 19, 17, 13, 16, 19, 19, 17, 13, 9, 7, 6, 5, 4, 3)
 """Load by UTC hour."""
+UNKNOWN = "acme/no-such-model"
+PILOTAGE = "pilotage"
 CUSTOMERS = ("Baltic Lines", "Fjord Tours", "Isle Mail")
 RARE = {"retried", "broke", "mistaken", "broken_stream", "left_early", "left_early_and_billed", "byok_lost"}
 LATE = {"broken_stream", "left_early", "left_early_and_billed", "asynchronous"}
 """Scenes with calls whose price is learned after their span has ended."""
 
 
-RUNS: Counter[str] = Counter()
-"""How many runs of workflows there were, and how many ended well."""
+STAGED: Counter[str] = Counter()
+"""What scenes brought about beside calls: runs of workflows and how many ended well, records that had to be folded."""
 
 
 def research(stage):
@@ -41,7 +44,7 @@ def research(stage):
         stage.ask(SONNET)
         is_done = stage.chance.random() < 0.85
         run.finish(ok=is_done)
-    RUNS.update({"runs": 1, "finished runs": is_done})
+    STAGED.update({"runs": 1, "finished runs": is_done})
 
 
 def digest(stage):
@@ -50,7 +53,7 @@ def digest(stage):
         stage.ask(GEMINI)
         with or_otel.workflow("translate"):
             stage.ask(MINI)
-    RUNS.update({"runs": 2, "finished runs": 2})
+    STAGED.update({"runs": 2, "finished runs": 2})
 
 
 def cut_short(stage):
@@ -109,7 +112,33 @@ def newcomer(stage):
     stage.ask(f"{LLAMA}:free", key=SUPPORT_KEY)
 
 
-UNUSUAL = ((newcomer, "support", "chat", 0),)
+def daily(stage):
+    """The only call of its day, and of its feature."""
+    with or_otel.tags(feature=PILOTAGE):
+        stage.ask(SONNET)
+
+
+def crowd(stage):
+    """As many customers as metrics may name; what they ask for does not exist."""
+    guests = (f"Guest {number}" for number in range(DEFAULT_LIMIT - len(CUSTOMERS)))
+    for customer in (*CUSTOMERS, *guests):
+        with suppress(openai.BadRequestError), or_otel.tags(customer=customer):
+            stage.ask(UNKNOWN)
+
+
+def stranger(stage):
+    """A customer too many: what counts calls and what counts attempts can both not name it."""
+    with suppress(openai.BadRequestError), or_otel.tags(customer=f"Stranger {stage.chance.random()}"):
+        stage.ask(UNKNOWN)
+    STAGED.update({"folded": 2})
+
+
+UNUSUAL = (
+    (newcomer, "support", "chat", 0),
+    (daily, "harbour", "report", 0),
+    (crowd, "support", "chat", 0),
+    (stranger, "support", "chat", 0),
+)
 """Played by name alone."""
 
 

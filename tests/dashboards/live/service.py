@@ -3,8 +3,8 @@
 The child reads orders from standard input, one JSON object a line: `{"at_s": …, "scenes": …, "more": […]}` plays scenes
 before that time and then exports everything as of that time. A `push` service exports by OTLP straight to
 Prometheus, a `scrape` service as its page would have been kept, a `job` service is a new process at each order. A
-`collector` service lives now, and sends spans and metrics to the collector. Answered, when it is there, with what its
-own records counted: a JSON object a line.
+`collector` service lives now, and sends spans, metrics and events to the collector. A `troubled` one pushes, and loses
+much. Answered, when it is there, with what its own records counted: a JSON object a line.
 """
 
 from __future__ import annotations

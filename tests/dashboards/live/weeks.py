@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from live.account import CONFIG, LEDGER_SERVICE, POLL_S, AccountSide
-from live.prometheus import LongMemory, Prometheus
+from live.prometheus import Prometheus
 from live.recorded import STEP_S, fire, record, rules_of
 from live.scenes import HOURS
 from live.service import Service
+from live.trouble import UpsetStack
 from or_otel import catalogue
 from or_otel.catalogue import prometheus_name
 from or_otel.config import read_config
@@ -31,11 +34,14 @@ APART_S = 1800
 """Between two steps of a dense last week, but for the last day."""
 FAR_S = 8 * 3600
 """Between two steps of the weeks before the last one."""
-LANES = {"harbour-desk": "scrape", "harbour-api": "push", "nightly-report": "job"}
-FORGETFUL = "old-worker"
-"""Leaves streams early and never asks what they cost: unpriced, so no part of any sum of money."""
+RARE = "pilot-station"
+"""Asks once a day, and nobody else asks for its feature."""
+LANES = {"harbour-desk": "scrape", "harbour-api": "push", "nightly-report": "job", RARE: "scrape"}
+TROUBLED = "old-worker"
+"""Leaves streams early and never asks what they cost: unpriced, so no part of any sum of money. Its ledger can be
+written nowhere, a plug-in of its tracing fails, and it has more customers than its metrics may name."""
 EDGE = "edge"
-"""Lives at real time: the collector makes its money from spans, with its own clock."""
+"""Lives at real time: the collector makes its money from spans, with its own clock. Its SDK holds few sets."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,26 +54,33 @@ class Weeks:
         folder: Of rule files, logs, data.
         booked: Service → (Unix time at which it was told, entry of the server's book).
         counts: Service → (Unix time at which it was told, what its own records counted).
+        collector: What the collector's own counters must tell: name → sum.
         account: The account at the end.
     """
 
     prometheus: Prometheus
     now_s: float
     folder: Path
-    stack: LongMemory
+    stack: UpsetStack
+    collector: Mapping[str, int] = field(default_factory=dict)
     booked: dict[str, list] = field(default_factory=dict)
     counts: dict[str, list] = field(default_factory=dict)
     account: AccountSide | None = None
 
     def bills(self, since_s: float, *services: str):
         """Give what services, or all but the ledger's, were billed for after a time: entries of the book."""
-        names = services or [name for name in self.booked if name != FORGETFUL]
+        names = services or [name for name in self.booked if name != TROUBLED]
         return [entry for name in names for at_s, entry in self.booked[name] if at_s > since_s]
 
     def count(self, since_s: float, *services: str) -> Counter:
         """Give what services counted after a time."""
         found = [counts for name in services or self.counts for at_s, counts in self.counts[name] if at_s > since_s]
         return sum(map(Counter, found), Counter())
+
+    def processes(self, since_s: float) -> int:
+        """Give how many processes exported after a time: a job is one at each of its orders."""
+        told = {name: sum(at_s > since_s for at_s, _ in self.counts[name]) for name in self.counts}
+        return sum(count if LANES.get(name) == "job" else count > 0 for name, count in told.items())
 
     def stop(self):
         """End the programs."""
@@ -93,13 +106,13 @@ def live_through(folder: Path, *, is_dense: bool = False, said=lambda _: None) -
     for name, text in rule_files(choices).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
-    stack = LongMemory(folder, rules=folder / "rules")
-    stack.start("prometheus", "collector")
+    stack = UpsetStack(folder, rules=folder / "rules")
     prometheus = Prometheus(f"http://127.0.0.1:{stack.ports.prometheus}")
     weeks = Weeks(prometheus=prometheus, now_s=now_s, folder=folder, stack=stack)
     try:
-        _live_now(weeks)
-        _live(weeks, begin_s, fine_s, apart_s, said)
+        weeks.collector = stack.start_upset(prometheus)
+        with _living_now(weeks):
+            _live(weeks, begin_s, fine_s, apart_s, said)
         said("rules")
         spans = ((begin_s, 3600), (now_s - WEEK_S, min(apart_s, 3600)), (fine_s, STEP_S))
         record(prometheus, rules_of(folder / "rules"), spans, now_s)
@@ -110,8 +123,9 @@ def live_through(folder: Path, *, is_dense: bool = False, said=lambda _: None) -
     return weeks
 
 
-def _live_now(weeks):
-    """Let a service of today send spans and metrics through the collector."""
+@contextmanager
+def _living_now(weeks):
+    """Let a service of today send spans, metrics and events through the collector; it goes on telling inside."""
     with ScriptedOpenRouter() as server:
         service = Service(
             EDGE,
@@ -121,17 +135,15 @@ def _live_now(weeks):
             config=weeks.folder / "or-otel.toml",
             ledger=weeks.folder / "edge-ledger",
         )
-        service.order(time.time(), 12)
+        service.order(time.time(), 12, "mistaken")
         weeks.counts[EDGE] = [(weeks.now_s, service.done())]
-        service.stop()
         weeks.booked[EDGE] = [(weeks.now_s, entry) for entry in server.book.entries]
         spent = server.book.total("spend")
-    deadline_s = time.monotonic() + 60
-    told = f'sum({prometheus_name(catalogue.SPANS_COST)}{{job="{EDGE}"}})'
-    while not math.isclose(weeks.prometheus.total(told, time.time()) or 0, spent, rel_tol=1e-9):
-        if time.monotonic() > deadline_s:
-            raise RuntimeError(f"{told}: {weeks.prometheus.total(told, time.time())}, not {spent}")
-        time.sleep(0.2)
+    try:
+        weeks.prometheus.wait_for(f'sum({prometheus_name(catalogue.SPANS_COST)}{{job="{EDGE}"}})', spent)
+        yield
+    finally:
+        service.stop()
 
 
 def _live(weeks, begin_s, fine_s, apart_s, said):
@@ -144,9 +156,10 @@ def _live(weeks, begin_s, fine_s, apart_s, said):
                 base_url=server.base_url,
                 url=weeks.prometheus.url,
                 config=weeks.folder / "or-otel.toml",
-                ledger=weeks.folder / "ledger",
+                # Nobody can make a folder inside of a file.
+                ledger=weeks.folder / ("or-otel.toml/ledger" if name == TROUBLED else "ledger"),
             )
-            for name, lane in {**LANES, FORGETFUL: "forgetful"}.items()
+            for name, lane in {**LANES, TROUBLED: "troubled"}.items()
         }
         account = AccountSide(server, weeks.folder / "ledger", begin_s=begin_s, end_s=weeks.now_s, calls_per_day=60)
         for told in (weeks.booked, weeks.counts):
@@ -180,13 +193,19 @@ def _step(weeks, server, clock, services, at_s, *, is_fine):
     asked = {name: round(scenes * share) for name, scenes in busy.items()}
     if not is_fine:
         asked = {name: scenes * 4 for name, scenes in asked.items()}
+    asked[RARE] = 0
+    named = {}
     if at_s % DAY_S == 8 * 3600:
         asked["nightly-report"] = 4
-    named = dict.fromkeys(asked, ())
+        named[RARE] = ("daily",)
     if at_s % (4 * 3600) == 0:
-        asked[FORGETFUL], named[FORGETFUL] = 0, ("left_early",)
+        asked[TROUBLED], named[TROUBLED] = 0, ("left_early",)
     if is_fine and at_s % 3600 == 0:
         named["harbour-api"] = ("newcomer",)
+    if is_fine and at_s % 900 == 0:
+        asked[TROUBLED], named[TROUBLED] = 0, ("stranger", *named.get(TROUBLED, ()))
+    if TROUBLED in asked and not weeks.counts[TROUBLED]:
+        named[TROUBLED] += ("crowd",)
     before = len(server.book.entries)
     for name, scenes in asked.items():
         services[name].order(at_s, scenes, *named.get(name, ()))
