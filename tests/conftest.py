@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import signal
 import threading
 from collections import defaultdict
@@ -120,13 +121,11 @@ def calls(openrouter, telemetry):
         yield records
 
 
-class Sink:
-    """What an OTLP/HTTP receiver on loopback was sent."""
+class Posts:
+    """A server on loopback, to which something is posted."""
 
     def __init__(self):
-        self.requests = defaultdict(list)
-        self.bodies = []
-        sink = self
+        taken = self.taken
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -135,9 +134,7 @@ class Sink:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
-                sink.bodies.append(body)
-                sink.requests[self.path].append(REQUESTS[self.path].FromString(body))
-                self.send_response(200)
+                self.send_response(taken(self.path, body))
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -149,6 +146,10 @@ class Sink:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
+    def taken(self, path, body):
+        """Keep it, and give the status to answer with."""
+        raise NotImplementedError
+
     @property
     def url(self):
         return f"http://127.0.0.1:{self._server.server_port}"
@@ -157,6 +158,85 @@ class Sink:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class Webhook(Posts):
+    """What a webhook was sent, and how it answers: with which status, and when.
+
+    `asked` holds all that came, `received` what was taken with 200.
+    """
+
+    def __init__(self):
+        self.asked = []
+        self.received = []
+        self.status = 200
+        self.came = threading.Condition()
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        super().__init__()
+
+    def taken(self, path, body):
+        del path
+        said = json.loads(body)
+        with self.came:
+            self.asked.append(said)
+            self.came.notify_all()
+        self.may_answer.wait(30)
+        if self.status == 200:
+            self.received.append(said)
+        return self.status
+
+    @property
+    def apprise_url(self):
+        """For Apprise's service `json://`, with something that no message may show."""
+        return f"{self.url.replace('http', 'json')}/secret-path"
+
+    @property
+    def titles(self):
+        return [each["title"] for each in self.received]
+
+    def wait_for(self, count):
+        """Give what was asked first, as soon as it is so many."""
+        with self.came:
+            assert self.came.wait_for(lambda: len(self.asked) >= count, 60), self.asked
+            return tuple(self.asked)
+
+    def close(self):
+        self.may_answer.set()
+        super().close()
+
+
+@pytest.fixture
+def webhooks():
+    """Give a function that makes one more webhook."""
+    made = []
+
+    def make():
+        made.append(Webhook())
+        return made[-1]
+
+    yield make
+    for hook in made:
+        hook.close()
+
+
+@pytest.fixture
+def webhook(webhooks):
+    return webhooks()
+
+
+class Sink(Posts):
+    """What an OTLP/HTTP receiver on loopback was sent."""
+
+    def __init__(self):
+        self.requests = defaultdict(list)
+        self.bodies = []
+        super().__init__()
+
+    def taken(self, path, body):
+        self.bodies.append(body)
+        self.requests[path].append(REQUESTS[path].FromString(body))
+        return 200
 
     def sums(self, name):
         """Give, by service instance, the last exported sum of one counter over all its attribute sets."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from click.testing import CliRunner
@@ -167,53 +165,29 @@ def test_a_page_that_cannot_be_written_says_why(ask, fill, tmp_path):
     assert "No such file or directory" in answer.stderr
 
 
-@pytest.fixture
-def webhook():
-    received = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            received.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(200 if self.path == "/good" else 500)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield f"json://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_a_digest_is_sent_with_its_page(ask, fill, config, tmp_path, webhook):
-    url, received = webhook
     config.write_text('[notify]\nurls = ["$HOOK"]\n')
     fill("2")
 
-    answer = ask("--send", "--html", str(tmp_path / "week.html"), HOOK=f"{url}/good")
+    answer = ask("--send", "--html", str(tmp_path / "week.html"), HOOK=webhook.apprise_url)
 
     assert (answer.exit_code, answer.stdout) == (0, "")
-    (message,) = received
+    (message,) = webhook.received
     assert message["title"].startswith("or-otel: LLM spending, ")
     assert "$2.00 for 1 call." in message["message"]
     assert [each["filename"] for each in message["attachments"]] == ["week.html"]
 
 
 def test_a_digest_that_does_not_arrive_is_a_failure(ask, fill, config, webhook):
-    url, received = webhook
+    webhook.status = 500
     config.write_text('[notify]\nurls = ["$HOOK"]\n')
     fill("2")
 
-    answer = ask("--send", HOOK=f"{url}/bad")
+    answer = ask("--send", HOOK=webhook.apprise_url)
 
-    assert (answer.exit_code, len(received)) == (1, 1)
+    assert (answer.exit_code, len(webhook.asked)) == (1, 1)
     assert "1 of 1 addresses did not take it" in answer.stderr
-    assert url not in answer.stderr
+    assert webhook.apprise_url not in answer.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -29,54 +26,6 @@ DOCK = "sk-or-v1-demo-dry-dock"
 TIGHT = '[[budgets]]\nname = "tight"\nlimit_usd = 0.000001\n'
 
 
-class Webhook:
-    """Takes what Apprise's `json://` service sends; hangs or fails on demand."""
-
-    def __init__(self):
-        self.titles = []
-        self.status = 200
-        self.is_asked = threading.Event()
-        self.may_answer = threading.Event()
-        self.may_answer.set()
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                title = json.loads(self.rfile.read(int(self.headers["content-length"])))["title"]
-                hook.is_asked.set()
-                hook.may_answer.wait(30)
-                if hook.status == 200:
-                    hook.titles.append(title)
-                self.send_response(hook.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self):
-        return f"json://127.0.0.1:{self._server.server_port}/secret-path"
-
-    def close(self):
-        self.may_answer.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-@pytest.fixture
-def webhook():
-    hook = Webhook()
-    yield hook
-    hook.close()
-
-
 @pytest.fixture
 def watched(desk):
     """Write a past and settings; gives what runs one round."""
@@ -93,7 +42,7 @@ def watched(desk):
 
 @pytest.mark.usefixtures("desk")
 def test_a_round_tells_budgets_credits_and_sends_them(watched, webhook):
-    answer = watched()(HOOK=webhook.url)
+    answer = watched()(HOOK=webhook.apprise_url)
 
     assert answer.exit_code == 0, answer.output
     assert "2026-11-20 12:00:00Z  budget tight: over" in answer.stdout
@@ -109,9 +58,9 @@ def _credits(answer):
 
 def test_a_restart_tells_nothing_twice(watched, webhook):
     run = watched()
-    run(HOOK=webhook.url)
+    run(HOOK=webhook.apprise_url)
 
-    again = run(HOOK=webhook.url)
+    again = run(HOOK=webhook.apprise_url)
 
     assert "CRITICAL" not in again.stdout
     assert "budget tight: over" in again.stdout  # how it stands is said at every start
@@ -121,10 +70,10 @@ def test_a_restart_tells_nothing_twice(watched, webhook):
 def test_what_could_not_be_sent_is_sent_by_the_next_run(watched, webhook):
     run = watched()
     webhook.status = 500
-    run(HOOK=webhook.url)
+    run(HOOK=webhook.apprise_url)
     webhook.status = 200
 
-    again = run(HOOK=webhook.url)
+    again = run(HOOK=webhook.apprise_url)
 
     assert len(webhook.titles) == 2
     assert "CRITICAL" not in again.stdout
@@ -134,7 +83,7 @@ def test_a_key_at_its_limit_is_told(watched, webhook, desk):
     run = watched("")
     desk.account.change_key(DOCK, limit_usd=desk.billed()[0] / 10**9, limit_reset=None)
 
-    assert "Key dry-dock: its limit at OpenRouter is reached" in run(HOOK=webhook.url).stdout
+    assert "Key dry-dock: its limit at OpenRouter is reached" in run(HOOK=webhook.apprise_url).stdout
 
 
 @pytest.fixture
@@ -153,13 +102,13 @@ def at_odds(desk, entry):
 def test_a_closed_day_that_clients_tracked_otherwise_is_told_once_as_the_exporter_tells_it(desk, at_odds, webhook):
     at_odds("[exporter]\nledger = true\n")
 
-    first, again = (desk.run("watch", "--once", HOOK=webhook.url) for _ in range(2))
+    first, again = (desk.run("watch", "--once", HOOK=webhook.apprise_url) for _ in range(2))
     with AccountClient(desk.server.base_url, None, MANAGEMENT_KEY) as client:
         exporter = Exporter(client, read_config(desk.config, {}), folder=desk.folder, has_ledger=True)
         exporter.round(desk.now_s)
         news = exporter.news(desk.now_s)
     told_by_exporter = notify(
-        desk.folder / "other.json", [webhook.url], options=NotifyOptions(), now_s=desk.now_s, days=news.days
+        desk.folder / "other.json", [webhook.apprise_url], options=NotifyOptions(), now_s=desk.now_s, days=news.days
     )
 
     (notice,) = told_by_exporter
@@ -175,7 +124,7 @@ def test_closed_days_are_compared_only_where_the_ledger_is_said_to_hold_the_acco
 ):
     at_odds(settings)
 
-    answer = desk.run("watch", "--once", HOOK=webhook.url)
+    answer = desk.run("watch", "--once", HOOK=webhook.apprise_url)
 
     assert "differ" not in answer.stdout
     assert not any("/activity" in request.path for request in desk.server.requests)
@@ -307,7 +256,7 @@ def test_ctrl_c_ends_it_at_once_between_rounds(start, desk):
     process.stdout.readline()
 
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
 
     assert process.returncode == 0
     assert "Stopped" in err
@@ -320,9 +269,10 @@ def test_ctrl_c_ends_it_while_the_account_hangs(start, desk):
     desk.server.wait_for(3, timeout_s=20)
 
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=8)  # before the client's own patience ends
+    _, err = process.communicate(timeout=60)
 
     assert process.returncode == 0
+    assert "no answer" not in err  # as the client says when its patience ends
     assert "Traceback" not in err
 
 
@@ -331,15 +281,15 @@ def test_what_was_being_sent_at_ctrl_c_is_sent_by_the_next_run(start, desk, webh
     desk.past(days=2)
     desk.config.write_text(f'{TIGHT}[notify]\nurls = ["$HOOK"]\n')
     webhook.may_answer.clear()
-    process = start(HOOK=webhook.url)
-    assert webhook.is_asked.wait(20)
+    process = start(HOOK=webhook.apprise_url)
+    webhook.wait_for(1)
 
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=8)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, webhook.titles) == (0, [])
     assert "CRITICAL: Budget tight: spent." in out, err
     webhook.may_answer.set()
-    webhook.titles.clear()
-    desk.run("watch", "--once", HOOK=webhook.url)
+    webhook.received.clear()
+    desk.run("watch", "--once", HOOK=webhook.apprise_url)
 
     assert "or-otel: Budget tight: spent" in webhook.titles

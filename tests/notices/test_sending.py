@@ -32,7 +32,7 @@ def waiting(*notices):
 
 
 def test_a_notice_arrives_as_plain_text_with_its_severity(webhook):
-    left = send(waiting(notice(severity="critical")), [webhook.url])
+    left = send(waiting(notice(severity="critical")), [webhook.apprise_url])
 
     assert left == NoticeState()
     (got,) = webhook.received
@@ -40,7 +40,7 @@ def test_a_notice_arrives_as_plain_text_with_its_severity(webhook):
 
 
 def test_what_fails_waits_for_its_own_address_and_is_not_sent_twice_to_the_other(webhook, other_webhook):
-    urls = [webhook.url, other_webhook.url]
+    urls = [webhook.apprise_url, other_webhook.apprise_url]
     other_webhook.status = 500
 
     first = send(waiting(notice()), urls)
@@ -48,7 +48,7 @@ def test_what_fails_waits_for_its_own_address_and_is_not_sent_twice_to_the_other
     other_webhook.status = 200
     third = send(second, urls)
 
-    assert first.waiting == second.waiting == ((notice(), (mark_of(other_webhook.url),)),)
+    assert first.waiting == second.waiting == ((notice(), (mark_of(other_webhook.apprise_url),)),)
     assert third == NoticeState()
     assert webhook.titles == other_webhook.titles == ["or-otel: n1"]
 
@@ -57,9 +57,9 @@ def test_an_address_that_does_not_answer_is_asked_once_a_round(webhook):
     webhook.status = 500
     kept = []
 
-    left = send(waiting(notice(1), notice(2)), [webhook.url], keep=kept.append)
+    left = send(waiting(notice(1), notice(2)), [webhook.apprise_url], keep=kept.append)
 
-    assert webhook.asked == 1
+    assert len(webhook.asked) == 1
     assert len(left.waiting) == 2
     assert kept == []
 
@@ -67,14 +67,18 @@ def test_an_address_that_does_not_answer_is_asked_once_a_round(webhook):
 def test_each_delivery_is_kept_before_the_next_one(webhook):
     kept = []
 
-    send(waiting(notice(1), notice(2)), [webhook.url], keep=lambda state: kept.append((len(webhook.received), state)))
+    send(
+        waiting(notice(1), notice(2)),
+        [webhook.apprise_url],
+        keep=lambda state: kept.append((len(webhook.received), state)),
+    )
 
     assert [(count, len(state.waiting)) for count, state in kept] == [(1, 1), (2, 0)]
 
 
 def test_an_address_that_was_removed_is_waited_for_no_longer(webhook):
     webhook.status = 500
-    left = send(waiting(notice()), [webhook.url])
+    left = send(waiting(notice()), [webhook.apprise_url])
 
     assert send(left, ["json://127.0.0.1:1/"]) == NoticeState()
     assert send(left, []) == NoticeState()
@@ -94,7 +98,7 @@ def test_an_address_that_apprise_does_not_know_never_raises_and_shows_nowhere(ca
 def test_a_fault_of_a_service_stays_behind_the_wall(monkeypatch, webhook):
     monkeypatch.setattr(apprise.Apprise, "notify", lambda *_, **__: 1 / 0)
 
-    left = send(waiting(notice()), [webhook.url])
+    left = send(waiting(notice()), [webhook.apprise_url])
 
     assert len(left.waiting) == 1
     assert guard.faults == {"notices.send": 1}
@@ -105,20 +109,20 @@ def test_without_the_extra_the_error_names_it(monkeypatch, webhook):
     monkeypatch.setitem(sys.modules, "apprise", None)
 
     with pytest.raises(NotifyMissingError, match=r"or-otel\[notify\]"):
-        send(waiting(notice()), [webhook.url])
+        send(waiting(notice()), [webhook.apprise_url])
 
 
 def test_without_anything_to_tell_apprise_is_not_even_imported(monkeypatch, webhook):
     monkeypatch.setitem(sys.modules, "apprise", None)
 
-    assert send(NoticeState(), [webhook.url]) == NoticeState()
+    assert send(NoticeState(), [webhook.apprise_url]) == NoticeState()
 
 
 def test_rounds_over_restarts_tell_each_crossing_once(tmp_path, webhook, spent, now_s):
     path = tmp_path / STATE_FILE
 
     for amount in ("40", "51", "52", "85", "86"):
-        notify(path, [webhook.url], options=OPTIONS, now_s=now_s, budgets=[spent(amount)])
+        notify(path, [webhook.apprise_url], options=OPTIONS, now_s=now_s, budgets=[spent(amount)])
 
     assert webhook.titles == ["or-otel: Budget search: 50 % spent", "or-otel: Budget search: 80 % spent"]
 
@@ -126,11 +130,11 @@ def test_rounds_over_restarts_tell_each_crossing_once(tmp_path, webhook, spent, 
 def test_a_round_whose_delivery_failed_is_made_good_by_the_next(tmp_path, webhook, spent, now_s):
     path = tmp_path / STATE_FILE
     webhook.status = 503
-    new = notify(path, [webhook.url], options=OPTIONS, now_s=now_s, budgets=[spent("51")])
+    new = notify(path, [webhook.apprise_url], options=OPTIONS, now_s=now_s, budgets=[spent("51")])
     webhook.status = 200
 
-    notify(path, [webhook.url], options=OPTIONS, now_s=now_s + 60, budgets=[])
-    notify(path, [webhook.url], options=OPTIONS, now_s=now_s + 120, budgets=[])
+    notify(path, [webhook.apprise_url], options=OPTIONS, now_s=now_s + 60, budgets=[])
+    notify(path, [webhook.apprise_url], options=OPTIONS, now_s=now_s + 120, budgets=[])
 
     assert [each.title for each in new] == ["Budget search: 50 % spent"]
     assert webhook.titles == ["or-otel: Budget search: 50 % spent"]
@@ -144,8 +148,8 @@ def test_a_process_that_died_in_the_middle_goes_on_with_the_rest(tmp_path, webho
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        send(waiting(notice(1), notice(2)), [webhook.url], keep=die)
-    send(read_state(path), [webhook.url])
+        send(waiting(notice(1), notice(2)), [webhook.apprise_url], keep=die)
+    send(read_state(path), [webhook.apprise_url])
 
     assert webhook.titles == ["or-otel: n1", "or-otel: n2"]
 
@@ -154,7 +158,7 @@ def test_a_memory_that_cannot_be_written_sends_nothing(tmp_path, webhook, spent,
     (tmp_path / STATE_FILE).mkdir()
 
     with pytest.raises(OSError):
-        notify(tmp_path / STATE_FILE, [webhook.url], options=OPTIONS, now_s=now_s, budgets=[spent("51")])
+        notify(tmp_path / STATE_FILE, [webhook.apprise_url], options=OPTIONS, now_s=now_s, budgets=[spent("51")])
 
     assert webhook.received == []
 
@@ -162,14 +166,14 @@ def test_a_memory_that_cannot_be_written_sends_nothing(tmp_path, webhook, spent,
 def test_what_one_process_is_sending_no_other_one_sends_again(tmp_path, webhook, spent, now_s, caplog):
     told = {"options": OPTIONS, "now_s": now_s, "budgets": [spent("51")]}
     webhook.may_answer.clear()
-    first = threading.Thread(target=notify, args=(tmp_path / STATE_FILE, [webhook.url]), kwargs=told)
+    first = threading.Thread(target=notify, args=(tmp_path / STATE_FILE, [webhook.apprise_url]), kwargs=told)
     first.start()
-    assert webhook.is_asked.wait(20)
+    webhook.wait_for(1)
 
-    meanwhile = notify(tmp_path / STATE_FILE, [webhook.url], **told, patience_s=0)
+    meanwhile = notify(tmp_path / STATE_FILE, [webhook.apprise_url], **told, patience_s=0)
     webhook.may_answer.set()
     first.join()
-    afterwards = notify(tmp_path / STATE_FILE, [webhook.url], **told)
+    afterwards = notify(tmp_path / STATE_FILE, [webhook.apprise_url], **told)
 
     assert (meanwhile, afterwards) == ((), ())
     assert webhook.titles == ["or-otel: Budget search: 50 % spent"]
@@ -181,7 +185,7 @@ def test_who_waited_for_another_process_knows_what_that_one_told(tmp_path, webho
     new = []
 
     def wait_and_tell():
-        new.extend(notify(path, [webhook.url], options=OPTIONS, now_s=now_s, budgets=[spent("51")]))
+        new.extend(notify(path, [webhook.apprise_url], options=OPTIONS, now_s=now_s, budgets=[spent("51")]))
 
     second = threading.Thread(target=wait_and_tell)
     with alone(path, 0):
@@ -198,7 +202,7 @@ def test_who_waited_for_another_process_knows_what_that_one_told(tmp_path, webho
 def test_no_address_stands_in_the_memory(tmp_path, webhook, spent, now_s):
     webhook.status = 500
 
-    notify(tmp_path / STATE_FILE, [webhook.url], options=OPTIONS, now_s=now_s, budgets=[spent("51")])
+    notify(tmp_path / STATE_FILE, [webhook.apprise_url], options=OPTIONS, now_s=now_s, budgets=[spent("51")])
 
     text = (tmp_path / STATE_FILE).read_text()
     assert "waiting" in text

@@ -7,16 +7,13 @@ import json
 import os
 import re
 import sys
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import grpc
 import httpx
@@ -277,30 +274,3 @@ def service(openrouter, stack):
     yield make
     for each in made:
         each.end()
-
-
-@pytest.fixture
-def alarm():
-    """A webhook's receiver: wait for `came`, read `told`."""
-
-    class Alarm(BaseHTTPRequestHandler):
-        told: ClassVar[list] = []
-        came = threading.Event()
-
-        def do_POST(self):
-            self.told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(200)
-            self.end_headers()
-            self.came.set()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Alarm)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    Alarm.url = f"http://127.0.0.1:{server.server_port}/"
-    yield Alarm
-    server.shutdown()
-    thread.join()
-    server.server_close()

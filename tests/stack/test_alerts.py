@@ -18,13 +18,13 @@ BUDGET_NAME = "a coffee"
 """Of stack/demo.toml: what the demo overspends within a minute or two."""
 
 
-def test_an_overspending_demo_reaches_the_owner_by_the_webhook(stack, native, alarm, prepare, tmp_path):
+def test_an_overspending_demo_reaches_the_owner_by_the_webhook(stack, native, webhook, prepare, tmp_path):
     """Demo and exporter as compose starts them, the shipped rules and routes; only minutes are made seconds."""
     for path in (native.ROOT / "dashboards" / "rules").glob("*.yml"):
         (tmp_path / "rules" / path.name).write_text(re.sub(r'interval: "\dm"', "interval: 1s", path.read_text()))
     prometheus = tmp_path / "prometheus.yml"
     prometheus.write_text(re.sub(r"scrape_interval: \d+s", "scrape_interval: 1s", prometheus.read_text()))
-    for name, text in {**prepare.DEMO_KEYS, "alert_webhook": alarm.url}.items():
+    for name, text in {**prepare.DEMO_KEYS, "alert_webhook": webhook.url}.items():
         (tmp_path / "secrets" / name).write_text(text)
     stack.start("alertmanager", "prometheus", "collector", "demo")
     asked = urllib.request.Request(
@@ -35,7 +35,7 @@ def test_an_overspending_demo_reaches_the_owner_by_the_webhook(stack, native, al
     stack.start("exporter")
 
     def told():
-        alerts = [alert for message in alarm.told for alert in message["alerts"] if message["status"] == "firing"]
+        alerts = [alert for message in webhook.received for alert in message["alerts"] if message["status"] == "firing"]
         return {
             (labels["alertname"], labels["severity"], alert["annotations"]["dashboard_url"])
             for alert in alerts
