@@ -266,10 +266,10 @@ _CALC_TITLES = {"sum": "Total", "mean": "Mean", "max": "Max", "lastNotNull": "La
 
 
 def money_graph(title: str, says: str, expr: str, legend: str, *, links: Sequence[Link] = (), width: int = 12) -> Panel:
-    """Money in each step, stacked: bars whose sum is the total."""
+    """Money in each step, stacked: bars that add up."""
     return graph(
         title,
-        says,
+        f"{says} Their total is of whole steps: the range's first and last minutes may not be in it.",
         Query(expr=expr, legend=legend),
         unit=USD,
         is_stacked=True,

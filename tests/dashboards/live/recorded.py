@@ -24,7 +24,7 @@ def rules_of(folder: Path):
     return [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
 
 
-def record(prometheus: Prometheus, rules, spans, end_s: float) -> None:
+def record(prometheus: Prometheus, rules, spans, end_s: float, *, hourly: int = 1) -> None:
     """Evaluate recording rules.
 
     Args:
@@ -32,6 +32,7 @@ def record(prometheus: Prometheus, rules, spans, end_s: float) -> None:
         rules: Of the rule files.
         spans: Pairs: from when on, how many seconds apart; oldest first.
         end_s: Until when.
+        hourly: Over how many spans, the last ones, rules are evaluated that must be asked hour by hour.
     """
     ends = [begin_s - 1 for begin_s, _ in spans[1:]] + [end_s]
     whole = [
@@ -42,7 +43,8 @@ def record(prometheus: Prometheus, rules, spans, end_s: float) -> None:
         if "record" not in rule:
             continue
         found = {}
-        for start_s, until_s, step_s in _by_hour(*whole[-1]) if "@ end()" in rule["expr"] else whole:
+        by_hour = (hour for span in whole[-hourly:] for hour in _by_hour(*span))
+        for start_s, until_s, step_s in by_hour if "@ end()" in rule["expr"] else whole:
             for labels, samples in prometheus.over(rule["expr"], start_s, until_s, step_s):
                 labels.pop("__name__", None)
                 named = labels_of(rule["record"], labels | rule.get("labels", {}))

@@ -115,7 +115,7 @@ def live_through(folder: Path, *, is_dense: bool = False, said=lambda _: None) -
             _live(weeks, begin_s, fine_s, apart_s, said)
         said("rules")
         spans = ((begin_s, 3600), (now_s - WEEK_S, min(apart_s, 3600)), (fine_s, STEP_S))
-        record(prometheus, rules_of(folder / "rules"), spans, now_s)
+        record(prometheus, rules_of(folder / "rules"), spans, now_s, hourly=2 if is_dense else 1)
         fire(prometheus, rules_of(folder / "rules"), now_s)
     except BaseException:
         stack.stop_all()
