@@ -143,19 +143,67 @@ def test_what_was_put_off_before_a_fork_is_the_parents_to_do(calls):
     assert done == []
 
 
-def test_a_collection_that_ends_unwatched_puts_nothing_off_afterwards():
-    class Unwatching:
-        def __init__(self):
+@pytest.fixture
+def collected():
+    """Give what asks a question in the middle of a collection, and its answer."""
+
+    class Asking:
+        def __init__(self, question):
             self.itself = self
-            self.saw = []
+            self.question = question
+            self.answers = []
 
         def __del__(self):
-            self.saw.append(garbage.is_collecting())
-            garbage.unwatch()
+            self.answers.append(self.question())
+
+    def ask(question):
+        answers = Asking(question).answers
+        gc.collect()
+        (answer,) = answers
+        return answer
 
     garbage.watch()
-    saw = Unwatching().saw
-    gc.collect()
+    yield ask
+    garbage.unwatch()
 
-    assert saw == [True]
+
+def test_a_collection_is_noticed_while_it_lasts(collected):
+    assert collected(garbage.is_collecting)
     assert not garbage.is_collecting()
+
+
+def test_a_collection_that_ends_unwatched_is_over_all_the_same(collected):
+    assert collected(garbage.unwatch) is None
+    assert not garbage.is_collecting()
+
+    garbage.watch()
+
+    assert not garbage.is_collecting()
+
+
+def test_nothing_put_off_is_done_within_a_collection(collected):
+    done = []
+    garbage.put_off(lambda: done.append(True))
+
+    collected(garbage.catch_up)
+
+    assert done == []
+    garbage.catch_up()
+    assert done == [True]
+
+
+def test_what_is_put_off_again_waits_for_the_next_chance():
+    tries = []
+
+    def work():
+        tries.append(True)
+        if len(tries) < 3:
+            garbage.put_off(work)
+
+    garbage.put_off(work)
+
+    garbage.catch_up()
+    assert len(tries) == 1
+    garbage.catch_up()
+    garbage.catch_up()
+    assert len(tries) == 3

@@ -18,22 +18,31 @@ _here = threading.local()
 _waiting: deque[Callable[[], None]] = deque()
 
 
+class _State:
+    """One for the process."""
+
+    watch: object | None = None
+    """Another one each time: a collection that began in an earlier one may have ended unseen."""
+
+
 def watch() -> None:
     """Notice collections from now on."""
+    _State.watch = _State.watch or object()
     if _note not in gc.callbacks:
         gc.callbacks.append(_note)
 
 
 def unwatch() -> None:
     """Notice none any more."""
+    _State.watch = None
     if _note in gc.callbacks:
         gc.callbacks.remove(_note)
 
 
 def is_collecting() -> bool:
     """Whether this thread runs a garbage collection now: code we call may hold locks below us on the stack."""
-    # A collection that began while it was watched may end when it no longer is.
-    return getattr(_here, "is_collecting", False) and _note in gc.callbacks
+    begun_in = getattr(_here, "begun_in", None)
+    return begun_in is not None and begun_in is _State.watch
 
 
 def put_off(work: Callable[[], None]) -> None:
@@ -43,7 +52,9 @@ def put_off(work: Callable[[], None]) -> None:
 
 def catch_up() -> None:
     """Do what was put off, in that order; for places where locks are allowed."""
-    while _waiting:
+    if is_collecting():  # called by what is collected
+        return
+    for _ in range(len(_waiting)):  # what is put off again meanwhile has its turn at the next chance
         try:
             work = _waiting.popleft()
         except IndexError:  # another thread was quicker
@@ -59,4 +70,4 @@ def forget() -> None:
 
 def _note(phase: str, info: dict[str, int]) -> None:
     del info
-    _here.is_collecting = phase == "start"
+    _here.begun_in = _State.watch if phase == "start" else None
