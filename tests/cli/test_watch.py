@@ -139,6 +139,19 @@ def test_without_addresses_it_prints_all_the_same(desk):
     assert "CRITICAL: Budget tight: spent." in answer.stdout
 
 
+def test_what_was_only_printed_is_still_sent_by_whoever_has_an_address(watched, webhook, desk):
+    run = watched()
+    with_addresses = desk.config.read_text()
+    desk.config.write_text(with_addresses.replace('urls = ["$HOOK"]', "urls = []"))
+    first, second = (desk.run("watch", "--once").stdout for _ in range(2))
+    desk.config.write_text(with_addresses)
+
+    run(HOOK=webhook.apprise_url)
+
+    assert ("CRITICAL: Budget tight" in first, "CRITICAL: Budget tight" in second) == (True, False)
+    assert "or-otel: Budget tight: spent" in webhook.titles
+
+
 def test_without_a_key_the_ledger_alone_is_watched(desk):
     desk.past(days=2, is_ledger=True)
     desk.config.write_text(TIGHT)

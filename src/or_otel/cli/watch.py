@@ -32,7 +32,7 @@ from or_otel.cli.standing import standings_of
 from or_otel.config import Config
 from or_otel.exporter.comparing import closed_days
 from or_otel.exporter.kept import Kept
-from or_otel.notices import STATE_FILE, notify
+from or_otel.notices import SCREEN_STATE_FILE, STATE_FILE, notify
 from or_otel.notices.rules import ClosedDay, Notice
 from or_otel.notices.sending import NotifyMissingError
 from or_otel.reports.money import plural
@@ -80,7 +80,7 @@ class Watcher:
             self.states[budget] = standing.state.state
         seen_credits = None if snapshot is None or snapshot.credits is None else snapshot.credits.value
         notify(
-            self.folder / STATE_FILE,
+            self.folder / (STATE_FILE if self.urls else SCREEN_STATE_FILE),
             self.urls,
             options=self.config.notify,
             now_s=at_s,

@@ -20,6 +20,8 @@ from or_otel.notices.sending import send
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "notices.json"
+SCREEN_STATE_FILE = "notices-screen.json"
+"""Of who has no address and only prints: what a person saw on a screen, the addresses of another process have not."""
 PATIENCE_S = 30.0
 """For another process that tells at the moment: some addresses that do not answer."""
 
