@@ -40,12 +40,12 @@ class Program:
         self.server = openrouter
         self.sink = sink
 
-    def start(self, body, **environment):
+    def start(self, body, *, arguments=(), **environment):
         path = Path(self.folder) / "program.py"
         path.write_text(PROGRAM + textwrap.dedent(body))
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
         return subprocess.Popen(
-            [sys.executable, "-W", "ignore::DeprecationWarning", str(path)],
+            [sys.executable, "-W", "ignore::DeprecationWarning", str(path), *arguments],
             env={
                 **kept,
                 "BASE_URL": self.server.base_url,
@@ -97,6 +97,62 @@ def test_the_last_export_is_sent_and_the_exit_status_kept(program, ending, statu
     assert len(program.server.book.entries) == 2
     assert program.tracked == pytest.approx(program.billed, rel=1e-12)
     assert len(program.sink.spans()) == 2
+
+
+@pytest.mark.parametrize("arguments", [["program.py"], ["-m", "program"]])
+def test_ctrl_c_before_a_receipt_still_ends_the_process_by_the_signal(program, arguments):
+    process = program.start(
+        """
+        if sys.argv[1:]:
+            del os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+            os.chdir(os.path.dirname(__file__))
+            sys.stdout.flush()
+            os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+        or_otel.start()
+        call()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+        """,
+        arguments=arguments,
+    )
+
+    _, err = process.communicate(timeout=60)
+
+    assert "or-otel receipt" in err
+    assert process.returncode == -signal.SIGINT
+
+
+def test_a_program_whose_children_alone_make_calls_has_its_receipt(program):
+    code, _, err = program.run(
+        """
+        del os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        or_otel.start()
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            pool.map(call, range(2))
+        """
+    )
+
+    assert code == 0
+    assert err.count("or-otel receipt") == 1
+    assert "2 calls" in err
+
+
+def test_ctrl_c_that_the_program_answered_is_no_end_by_a_signal(program):
+    code, _, err = program.run(
+        """
+        del os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        or_otel.start()
+        call()
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(30)
+        except KeyboardInterrupt:
+            print("answered")
+        """
+    )
+
+    assert "or-otel receipt" in err
+    assert code == 0
 
 
 def test_a_sigterm_handler_of_the_application_is_left_alone(program):

@@ -75,6 +75,13 @@ def test_without_any_provider_one_line_says_what_to_do(bare):
     assert bare.ledger_lines == []
 
 
+def test_a_start_that_keeps_and_sends_nothing_is_not_told_to_start(bare):
+    _, err = bare.run("import or_otel\nor_otel.start(ledger='off')\ncall()")
+
+    assert "set OTEL_EXPORTER_OTLP_ENDPOINT" in err
+    assert "or_otel.start()" not in err
+
+
 def test_nothing_is_said_where_the_application_reads_its_own_calls(bare):
     out, err = bare.run(
         """
@@ -269,6 +276,17 @@ def test_an_exporter_that_nobody_knows_is_told_and_stops_nothing(bare):
     assert out == ["mine"]
     assert "OTEL_TRACES_EXPORTER='pigeon': expected otlp, console or none" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("variable", ["OTEL_METRIC_EXPORT_INTERVAL", "OTEL_BSP_SCHEDULE_DELAY"])
+@pytest.mark.parametrize("told", ["soon", "0"])
+def test_an_interval_that_is_none_is_named(bare, variable, told):
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+
+    out, err = bare.run("import or_otel\nor_otel.start()\nprint('mine')", **endpoint, **{variable: told})
+
+    assert out == ["mine"]
+    assert f"{variable}={told!r}: expected milliseconds above 0" in err
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ class _Process:
         journal: The ledger's writer; None when the ledger is off.
         lookups: Asks for generation records; None unless `reconcile` is on.
         appraiser: Judges calls beside others, and by the owner's policies.
-        receipt_pid: The process that prints a receipt at its end; 0 for none.
+        receipt_pid: The process that `start()` has print a receipt at its end; 0 for none.
         pid: The process that was instrumented; its forked children have others.
         is_fork_armed: Whether the hook is registered, which cannot be undone.
     """
@@ -271,6 +271,7 @@ class _Process:
             callbacks.flush(FLUSH_TIMEOUT_S)
         if self.receipt_pid == os.getpid() and self.journal is not None:
             _print_receipt(self.journal)
+        _stay_interrupted()
 
     def at_sigterm(self) -> None:
         """End as at exit; but nothing runs afterwards in which foreign providers would flush themselves."""
@@ -378,6 +379,7 @@ def _start(*, are_global: bool, meter_readers: tuple[Any, ...] = (), **options: 
         _build(meter_readers, are_global=are_global)
     elif not has_stack and are_global:
         _process.receipt_pid = os.getpid()
+        _process.arm_exit()  # also where only children make calls
     if _process.build is not None:
         options.update(_process.providers)
     _switch_on(**options)
@@ -467,10 +469,13 @@ def _tell_about_foreign_providers(providers: dict[str, Any], settings: Settings,
     has_tracer = not isinstance(tracer_provider, trace.ProxyTracerProvider)
     has_meter = type(meter_provider).__name__ != "_ProxyMeterProvider"
     if not has_tracer and not has_meter and settings.ledger is None and not callbacks.is_used:
-        logger.warning(
-            "or-otel: no OpenTelemetry provider is set up, so nothing is exported: call or_otel.start() instead of "
-            "instrument(), or set up the OpenTelemetry SDK, or start the program with opentelemetry-instrument"
+        remedy = (
+            "set OTEL_EXPORTER_OTLP_ENDPOINT, or leave the ledger on"
+            if _process.receipt_pid
+            else "call or_otel.start() instead of instrument(), or set up the OpenTelemetry SDK, or start the program "
+            "with opentelemetry-instrument"
         )
+        logger.warning("or-otel: no OpenTelemetry provider is set up, so nothing is exported: %s", remedy)
     config = getattr(meter_provider, "_sdk_config", None)  # private: where it is missing, nothing is told
     resource = getattr(config, "resource", None)
     if has_meter and resource is not None and "service.instance.id" not in resource.attributes:
@@ -531,11 +536,30 @@ def _arm_sigterm() -> None:
     signal.signal(signal.SIGTERM, flush_and_die)
 
 
+def _stay_interrupted() -> None:
+    """Let a program that Ctrl-C ended still end by SIGINT, whatever was imported at its exit.
+
+    CPython notes an unhandled KeyboardInterrupt, so as to end by the signal (a shell then sees 130), and forgets it as
+    soon as any text is compiled and run, as importing rich does by its data classes. Then the status would be 1.
+    """
+    traceback = getattr(sys, "last_traceback", None)
+    is_interrupted = (
+        getattr(sys, "last_type", None) is KeyboardInterrupt
+        and traceback is not None
+        and traceback.tb_frame.f_globals.get("__name__") in {"__main__", "runpy"}  # elsewhere, somebody answered it
+        and not hasattr(sys, "ps1")  # as a prompt does
+    )
+    if is_interrupted:
+        with suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")  # noqa: S102 -- the only way to have it noted again
+
+
 def _print_receipt(journal: Journal) -> None:
+    entries = journal.written()
+    if not entries:
+        return
     from rich.console import Console  # noqa: PLC0415 -- needed only at the very end
 
     from or_otel.reports.receipt import receipt_of, render  # noqa: PLC0415
 
-    entries = journal.written()
-    if entries:
-        Console(file=sys.stderr, width=None if sys.stderr.isatty() else 100).print(render(receipt_of(entries)))
+    Console(file=sys.stderr, width=None if sys.stderr.isatty() else 100).print(render(receipt_of(entries)))

@@ -100,11 +100,11 @@ def build(
     if exporters["TRACES"]:
         tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         for exporter in exporters["TRACES"]:
-            delay = int(environ.get("OTEL_BSP_SCHEDULE_DELAY") or SPAN_DELAY_MS)
+            delay = _milliseconds(environ, "OTEL_BSP_SCHEDULE_DELAY", SPAN_DELAY_MS)
             tracer_provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=delay))
     all_readers: list[MetricReader] = list(readers)
     for exporter in exporters["METRICS"]:
-        interval = float(environ.get("OTEL_METRIC_EXPORT_INTERVAL") or METRIC_INTERVAL_MS)
+        interval = _milliseconds(environ, "OTEL_METRIC_EXPORT_INTERVAL", METRIC_INTERVAL_MS)
         all_readers.append(PeriodicExportingMetricReader(_OwnProcessOnly(exporter), interval))
     if all_readers:
         meter_provider = MeterProvider(all_readers, resource=resource, shutdown_on_exit=False)
@@ -158,6 +158,19 @@ def default_service_name() -> str:
 
 def _names(environ: Mapping[str, str], variable: str) -> list[str]:
     return [name for part in environ.get(variable, "").split(",") if (name := part.strip().lower())]
+
+
+def _milliseconds(environ: Mapping[str, str], variable: str, default: int) -> float:
+    told = environ.get(variable, "").strip()
+    if not told:
+        return default
+    try:
+        number = float(told)
+    except ValueError:
+        number = 0.0
+    if not number > 0:
+        raise ValueError(f"{variable}={told[:40]!r}: expected milliseconds above 0")
+    return number
 
 
 def _exporters(environ: Mapping[str, str], signal: str) -> list[Any]:

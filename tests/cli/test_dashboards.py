@@ -43,6 +43,17 @@ def test_files_that_are_there_are_replaced_only_by_force(ask):
     assert forced.exit_code == 0
 
 
+def test_what_is_too_much_and_too_slow_is_for_the_owner_to_say(ask, tmp_path):
+    told = ask("--output", "out", "--spike-usd", "0.25", "--unusual-usd", "70", "--slow-s", "75")
+
+    assert told.exit_code == 0, told.output
+    groups = yaml.safe_load((tmp_path / "out" / "rules" / "or-otel-alerts.yml").read_text())["groups"]
+    queries = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
+    assert "> 0.25" in queries["OrOtelSpendSpike"]
+    assert "> 70" in queries["OrOtelSpendUnusual"]
+    assert "> 75" in queries["OrOtelLatencyHigh"]
+
+
 def test_client_side_budgets_of_the_settings_file_become_rules(ask, tmp_path):
     (tmp_path / "or-otel.toml").write_text(
         '[[budgets]]\nname = "summaries"\nscope = "feature"\nvalue = "summary"\nlimit_usd = 50\nperiod = "month"\n'

@@ -9,6 +9,8 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from or_otel.simulator.account import MANAGEMENT_KEY
+
 
 def demo(tmp_path, *options, **variables):
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
@@ -86,3 +88,17 @@ def test_a_demo_without_end_serves_others_and_ends_when_it_is_told(tmp_path, sin
     assert key.json()["data"]["limit"] == 50
     assert process.returncode in {0, -end}
     assert "Traceback" not in err
+
+
+def test_a_demo_without_end_that_sends_nowhere_says_nothing_about_it(tmp_path):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    command = [sys.executable, "-u", "-m", "or_otel.cli", "demo", "--forever"]
+    with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        base_url = re.search(r"http://127\.0\.0\.1:\d+/api/v1", process.stdout.readline())[0]
+        with httpx.Client(headers={"authorization": f"Bearer {MANAGEMENT_KEY}"}) as client:
+            while not client.get(f"{base_url}/credits").json()["data"]["total_usage"]:
+                assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+
+    assert err == ""

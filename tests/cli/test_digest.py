@@ -139,6 +139,12 @@ def test_an_empty_ledger_says_what_to_run_next(ask):
     assert "or-otel run -- python app.py" in answer.stderr
 
 
+def test_programs_get_a_document_of_an_empty_ledger_too(ask):
+    answer = ask("--digest", "--json")
+
+    assert (answer.exit_code, json.loads(answer.stdout)["version"]) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

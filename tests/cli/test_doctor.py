@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from or_otel.cli import main
 from or_otel.doctor.live import PROMPT
-from or_otel.simulator.account import BROKE_KEY, SEARCH_KEY
+from or_otel.simulator.account import BROKE_KEY, MANAGEMENT_KEY, SEARCH_KEY
 
 
 @pytest.fixture
@@ -20,6 +20,10 @@ def doctor(tmp_path, monkeypatch):
         return CliRunner().invoke(main, ["doctor", "--ledger", str(tmp_path / "ledger"), *args], env=environ)
 
     return run
+
+
+def unwrapped(answer):
+    return " ".join(answer.output.split())
 
 
 def test_a_machine_in_order_exits_with_0(doctor):
@@ -91,7 +95,46 @@ def test_a_base_url_that_is_none_fails(doctor):
     answer = doctor("--key", OPENROUTER_API_KEY="k", OR_OTEL_BASE_URL="openrouter.ai")
 
     assert answer.exit_code == 1
-    assert "OR_OTEL_BASE_URL=https://openrouter.ai/api/v1" in answer.output
+    assert "OR_OTEL_BASE_URL='openrouter.ai': expected a URL, as https://openrouter.ai/api/v1" in unwrapped(answer)
+
+
+def test_it_asks_whom_and_with_what_the_other_commands_would(doctor, openrouter, tmp_path):
+    (tmp_path / "key").write_text(f"{SEARCH_KEY}\n")
+    (tmp_path / "or-otel.toml").write_text(f'[account]\nbase_url = "{openrouter.base_url}"\n')
+    surroundings = {
+        "OPENROUTER_API_KEY_FILE": str(tmp_path / "key"),
+        "OR_OTEL_CONFIG": str(tmp_path / "or-otel.toml"),
+    }
+
+    answer = doctor("--key", **surroundings)
+    elsewhere = doctor("--key", "--base-url", "http://127.0.0.1:1/api/v1", **surroundings)
+
+    assert answer.exit_code == 0, answer.output
+    assert "dbffae3131ee" in answer.output
+    assert elsewhere.exit_code == 1
+    assert len(openrouter.requests) == 1
+
+
+def test_a_management_key_alone_may_be_asked_about_but_calls_no_model(doctor, openrouter):
+    surroundings = {"OPENROUTER_MANAGEMENT_KEY": MANAGEMENT_KEY, "OR_OTEL_BASE_URL": openrouter.base_url}
+
+    answer = doctor("--key", **surroundings)
+    live = doctor("--live", **surroundings)
+
+    assert answer.exit_code == 0, answer.output
+    assert "is a management key" in answer.output
+    assert live.exit_code == 1
+    assert "OPENROUTER_API_KEY" in live.output
+
+
+def test_a_mistake_in_the_settings_file_fails(doctor, tmp_path):
+    (tmp_path / "or-otel.toml").write_text("[acount]\n")
+
+    answer = doctor("--config", str(tmp_path / "or-otel.toml"))
+
+    assert answer.exit_code == 1
+    assert "acount" in answer.output
+    assert "0 failed" not in answer.output
 
 
 def test_looking_around_imports_no_client(tmp_path):

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -21,6 +22,20 @@ def test_every_command_has_a_help(name):
     answer = CliRunner().invoke(main, [name, "--help"])
 
     assert answer.exit_code == 0, answer.output
+
+
+@pytest.mark.parametrize("name", ["budget", "dashboards", "ledger"])
+def test_a_group_says_of_each_of_its_commands_a_whole_sentence(name):
+    answer = CliRunner().invoke(main, [name, "--help"])
+
+    assert not re.search(r"\w\.\.\.", answer.output)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"ledger", "watch"}))
+def test_the_help_of_a_command_shows_how_it_is_used(name):
+    answer = CliRunner().invoke(main, [name, "--help"])
+
+    assert f"\n  or-otel {name}" in answer.output or f"… or-otel {name}" in answer.output
 
 
 def test_the_version_is_told():

@@ -179,6 +179,31 @@ def test_a_command_that_does_not_exist_is_127(environment):
     assert answer.stderr == "or-otel: 'no-such-program': command not found; name a program after --\n"
 
 
+def test_a_script_without_its_python_is_told_how_to_be_run(environment, tmp_path):
+    (tmp_path / "app.py").write_text("")
+
+    answer = subprocess.run(
+        [sys.executable, "-m", "or_otel.cli", "run", "app.py"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.returncode == 127
+    assert "or-otel run -- python app.py" in answer.stderr
+
+
+@pytest.mark.parametrize("off", [{"OR_OTEL_ENABLED": "false"}, {"OTEL_SDK_DISABLED": "true"}])
+def test_whoever_switched_it_off_is_reminded(start, off):
+    status, _, err = finish(start("call()", **off))
+
+    assert status == 0
+    assert "switched off" in err
+    assert "OR_OTEL_HOSTS" not in err
+
+
 def test_a_file_that_cannot_be_executed_is_126(environment, tmp_path):
     (tmp_path / "data").write_text("x")
 

@@ -1,3 +1,4 @@
+import re
 from decimal import Decimal
 
 import pytest
@@ -118,6 +119,15 @@ def test_a_misspelt_key_is_refused_with_the_right_one(ledger_of, entry):
         totals(ledger, by=["xyzzy"])
 
 
+def test_a_tag_that_is_a_dimension_too_is_known_once(ledger_of, entry):
+    ledger = ledger_of(entry("1", tags={"workflow": "research"}))
+
+    with pytest.raises(QuestionError) as refused:
+        totals(ledger, by=["xyzzy"])
+
+    assert len(re.findall(r"\bworkflow\b", str(refused.value))) == 1
+
+
 def test_the_usual_tags_may_be_asked_for_before_a_call_has_one(ledger_of, entry):
     assert totals(ledger_of(entry("1")), where={"team": "a"}) == ()
 
@@ -145,3 +155,29 @@ def test_a_generation_is_found_by_an_index(ledger_of, entry):
     plan = ledger.execute("EXPLAIN QUERY PLAN SELECT line FROM attempts WHERE generation_id = 'gen-1'").fetchall()
 
     assert "attempts_by_generation" in str(plan)
+
+
+@pytest.fixture
+def fetched(entry):
+    """Make the entry of a read of a stored response, which bills it."""
+
+    def make(cost="0.5", **fields):
+        return entry(cost, **({"api": "responses", "operation": "fetch_response", "response_id": "resp-1"} | fields))
+
+    return make
+
+
+def test_work_that_several_processes_fetched_is_billed_once(ledger_of, fetched):
+    ledger = ledger_of(fetched(), fetched(), fetched(host="other.example"), fetched(response_id="resp-2"))
+
+    (row,) = totals(ledger)
+
+    assert (row.sums.total, row.sums.calls) == (Decimal("1.5"), 4)
+
+
+def test_of_several_fetches_the_first_that_tells_money_bills(ledger_of, fetched):
+    silent = fetched(None, unpriced="not_reported")
+
+    (row,) = totals(ledger_of(silent, fetched(), fetched("0.7")))
+
+    assert (row.sums.total, row.sums.unpriced) == (Decimal("0.5"), {})

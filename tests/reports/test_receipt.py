@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from decimal import Decimal
 
 from inline_snapshot import snapshot
@@ -87,6 +88,14 @@ def test_every_line_fits_eighty_columns_whatever_the_names(entry):
     ]
 
     assert max(map(len, shown(receipt_of(long)).splitlines())) <= 80
+
+
+def test_money_and_calls_stay_apart_where_it_is_narrow(entry):
+    ends = [entry("0.0469", outcome=outcome) for outcome in ("ok", "error", "cancelled")]
+
+    first = shown(receipt_of(ends), width=36).splitlines()[2]
+
+    assert re.search(r"\$0\.141  +3 calls", first), first
 
 
 def test_names_from_servers_are_text_and_not_markup(entry):

@@ -215,6 +215,19 @@ def test_a_call_is_not_moved_where_no_day_would_agree_or_another_gets_worse(call
         assert [each.day for each in found] == [DAY]
 
 
+def test_a_call_on_an_own_key_is_moved_by_what_its_provider_bills_and_not_by_credits_alone(call):
+    late = call("0", at_s=86_399, took_s=5, is_byok=True, billing="byok", upstream=Decimal("0.2"))
+    agreeing = both(row("0", "0.2", day=NEXT))
+    wrong_sum = both(row("0", "0.05", requests=0), row("0", "0.3", day=NEXT))
+
+    moved, left = (
+        [each.day for each in rebooked(tracked_from([late], rows, KEYS), rows, [DAY, NEXT])]
+        for rows in (agreeing, wrong_sum)
+    )
+
+    assert (moved, left) == ([NEXT], [DAY])
+
+
 def test_one_known_day_is_enough_where_the_other_is_not_closed_yet(call):
     late, noon = call("0.2", at_s=86_399, took_s=5), call("0.1")
 

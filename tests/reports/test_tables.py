@@ -1,6 +1,7 @@
 import io
 from decimal import Decimal
 
+import pytest
 from rich.console import Console
 
 from or_otel.reports.tables import Column, Table, render, to_csv, to_rows
@@ -34,6 +35,53 @@ def test_people_see_the_digits_that_matter_and_no_hidden_column():
     assert search == ["search", "$0.0000123", "50%", "1970-01-01", "00:00:00", "1.50", "s", "12.3k", "1,000"]
     assert unsaid == ["-", "unknown", "50%", "-", "-", "-", "-"]
     assert ads[1:3] == ["≥", "$2.00"]
+
+
+CALLS = Table(
+    columns=(
+        Column(name="model", title="model"),
+        Column(name="at_s", title="at", kind="time", spare=1),
+        Column(name="fallbacks", title="fallbacks", kind="count", spare=2),
+        Column(name="cost_usd", title="cost", kind="usd"),
+        Column(name="id", title="generation", is_whole=True),
+    ),
+    rows=(
+        ("vendor/a-model-with-a-long-name", 0.0, 7, Decimal("0.00001234567"), "gen-0123456789"),
+        ("vendor/b", 60.0, 0, Decimal(12_345), "gen-9876543210"),
+    ),
+)
+
+
+def shown(table, width, **more):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(render(table, **more))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", range(28, 101, 4))
+def test_no_figure_and_no_id_is_ever_cut(width):
+    text = shown(CALLS, width)
+
+    assert max(map(len, text.splitlines())) <= width
+    for whole in ("$0.0000123", "$12,345.00", "gen-0123456789", "gen-9876543210", "model", "cost"):
+        assert whole in text
+
+
+def test_what_can_be_spared_goes_first_and_is_named():
+    wide, narrow, narrower = (shown(CALLS, width) for width in (100, 72, 58))
+
+    assert "wider terminal" not in wide
+    assert "a wider terminal also shows: fallbacks\n" in narrow
+    assert "1970-01-01 00:00:00" in narrow
+    assert "a wider terminal also shows: fallbacks, at\n" in narrower
+
+
+def test_where_nothing_fits_each_value_has_a_line_of_its_own():
+    lines = shown(CALLS, 30, caption="two calls").splitlines()
+
+    assert [line.split() for line in lines if "cost" in line] == [["cost", "$0.0000123"], ["cost", "$12,345.00"]]
+    assert any("fallbacks" in line and "7" in line for line in lines)
+    assert lines[-1] == "two calls"
 
 
 def test_programs_get_exact_money_as_text_and_null_for_the_unknown():

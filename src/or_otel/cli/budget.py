@@ -59,12 +59,17 @@ class Dollars(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gene
 def budget_command() -> None:
     """Limits of your own: of the account, a company, team, key, feature, customer.
 
+    \b
+    or-otel budget init --monthly 100 --output or-otel.toml
+    or-otel budget check
+    or-otel budget status --fail-over
+
     They stand in or-otel.toml. The exporter tells how each one stands and where it will end;
     it never changes anything at OpenRouter.
-    """
+    """  # noqa: D301 -- \b is click's sign to keep the lines
 
 
-@budget_command.command("init")
+@budget_command.command("init", short_help="Write a first or-otel.toml with limits.")
 @click.option("--monthly", type=Dollars(), required=True, help="What a month may cost, in US dollars.")
 @click.option("--working-days", is_flag=True, help="Share the month among Monday to Friday instead of all days.")
 @click.option("--keys", default="", metavar="N|NAME,…", help="Share it also among keys: their number or their names.")
@@ -87,7 +92,7 @@ def init_command(*, monthly: Decimal, working_days: bool, keys: str, output: Pat
     click.echo(f"{output} written; read it, change it, then: or-otel budget check {output}", err=True)
 
 
-@budget_command.command("check")
+@budget_command.command("check", short_help="Say whether a settings file is in order.")
 @click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
 def check_command(*, path: Path | None) -> None:
     """Say whether a settings file is in order; without PATH the one in force."""
@@ -110,7 +115,7 @@ def check_command(*, path: Path | None) -> None:
         click.echo(line)
 
 
-@budget_command.command("status")
+@budget_command.command("status", short_help="How every budget stands, and where it will end.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON; money as exact text.")
 @click.option(
     "--fail-over", is_flag=True, help="Exit with 1 when a budget is over, for jobs that ask before they spend."

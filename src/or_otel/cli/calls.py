@@ -20,23 +20,23 @@ from or_otel.ledger.queries import SORTS, Call, Sort, calls, where_from
 from or_otel.reports.tables import Column, Table, Value, render, to_csv, to_rows
 
 COLUMNS = (
-    Column(name="started_at_s", title="started (UTC)", kind="time"),
+    Column(name="started_at_s", title="started (UTC)", kind="time", spare=3),
     Column(name="call_id", title=""),
     Column(name="model", title="model"),
-    Column(name="provider", title="served by"),
-    Column(name="outcome", title="outcome"),
+    Column(name="provider", title="served by", spare=4),
+    Column(name="outcome", title="outcome", spare=1),
     Column(name="error_type", title=""),
     Column(name="fallback", title=""),
     Column(name="attempts", title="", kind="count"),
-    Column(name="input_tokens", title="in", kind="tokens"),
-    Column(name="output_tokens", title="out", kind="tokens"),
-    Column(name="duration_s", title="took", kind="seconds"),
+    Column(name="input_tokens", title="in", kind="tokens", spare=2),
+    Column(name="output_tokens", title="out", kind="tokens", spare=2),
+    Column(name="duration_s", title="took", kind="seconds", spare=1),
     Column(name="time_to_first_chunk_s", title="", kind="seconds"),
     Column(name="cost_usd", title="cost", kind="usd"),
     Column(name="unpriced", title=""),
-    Column(name="cumulative_share", title="cum.", kind="share"),
-    Column(name="generation_id", title="generation"),
-    Column(name="trace_id", title="trace"),
+    Column(name="cumulative_share", title="cum.", kind="share", spare=5),
+    Column(name="generation_id", title="generation", is_whole=True),
+    Column(name="trace_id", title="trace", is_whole=True, spare=6),
     Column(name="route", title=""),
 )
 

@@ -14,6 +14,12 @@ from or_otel.dashboards.rulefiles import rule_files
 from or_otel.dashboards.rules import SOURCES, Choices, MoneySource
 
 FOLDER = "or-otel-dashboards"
+USUAL = Choices()
+SPIKE = "A service that spends less in five minutes makes no spike."
+UNUSUAL = "A service that spends less in an hour is not unusual."
+SLOW = "Seconds beyond which one call in twenty is slow."
+MAX_SLOW_S = 80
+"""The histogram of durations tells nothing beyond 82 s."""
 PIPELINE = {str(source): source for source in SOURCES}
 
 
@@ -34,10 +40,15 @@ class JobSource(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # ge
 
 @click.group("dashboards")
 def dashboards_command() -> None:
-    """Grafana boards, Prometheus rules and alerts for what or-otel measures."""
+    """Grafana boards, Prometheus rules and alerts for what or-otel measures.
+
+    \b
+    or-otel dashboards export
+    or-otel dashboards export --format k8s --output or-otel.yaml
+    """  # noqa: D301 -- \b is click's sign to keep the lines
 
 
-@dashboards_command.command("export")
+@dashboards_command.command("export", short_help="Write boards and rules.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -53,6 +64,9 @@ def dashboards_command() -> None:
     help="Which pipeline tells a service's money.",
 )
 @click.option("--source", "sources", multiple=True, type=JobSource(), help="Another pipeline for one service.")
+@click.option("--spike-usd", type=click.FloatRange(min=0), default=USUAL.spike_usd, show_default=True, help=SPIKE)
+@click.option("--unusual-usd", type=click.FloatRange(min=0), default=USUAL.anomaly_usd, show_default=True, help=UNUSUAL)
+@click.option("--slow-s", type=click.FloatRange(1, MAX_SLOW_S), default=USUAL.slow_s, show_default=True, help=SLOW)
 @click.option("--grafana-url", default="", help="Put before the boards' paths in alerts.")
 @click.option("--docs-url", default="", help="Put before the documents' paths in alerts and boards.")
 @click.option("--namespace", default="monitoring", show_default=True, help="Kubernetes: where all of it goes.")
@@ -65,6 +79,9 @@ def export_command(  # noqa: PLR0913 -- the options of the command
     config: Path | None,
     default_source: MoneySource,
     sources: tuple[tuple[str, MoneySource], ...],
+    spike_usd: float,
+    unusual_usd: float,
+    slow_s: float,
     grafana_url: str,
     docs_url: str,
     namespace: str,
@@ -77,6 +94,9 @@ def export_command(  # noqa: PLR0913 -- the options of the command
         default_source=default_source,
         sources=dict(sources),
         budgets=settings.budgets,
+        spike_usd=spike_usd,
+        anomaly_usd=unusual_usd,
+        slow_s=slow_s,
         grafana_url=grafana_url.rstrip("/"),
         docs_url=docs_url and docs_url.rstrip("/") + "/",
     )

@@ -126,6 +126,8 @@ def give_digest(
         digest = digest_of(frame, (call.entries for call in calls))
         if not any(section.name == "days" for section in digest.sections):
             say_empty(folder, ledger)
+            if is_json:
+                print_json(to_json(digest))
             return
     _give(digest, form, is_json=is_json)
     if form.is_sent:

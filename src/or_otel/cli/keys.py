@@ -40,10 +40,14 @@ from or_otel.reports.tables import to_csv
 def keys_command(*, is_json: bool, is_csv: bool, config_path: Path | None, base_url: str | None, folder: Path) -> None:
     """Whose is which key, and which ones want a look, the most important first.
 
+    \b
+    or-otel keys
+    or-otel keys --csv > keys.csv
+
     Looked for: limits reached or near, keys without a limit or an end, unused for 30 days, expiring in 14,
     switched off, assigned to nobody by or-otel.toml, used by several services (as the local ledger saw it).
     Nothing is changed at OpenRouter.
-    """
+    """  # noqa: D301 -- \b is click's sign to keep the lines
     check_formats(is_json=is_json, is_csv=is_csv)
     config = settings_from(config_path, base_url)
     with management_client(account_client(config)) as client:

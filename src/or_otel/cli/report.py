@@ -29,19 +29,19 @@ from or_otel.reports.tables import Column, Table, Value, render, to_csv
 
 FIGURES = (
     Column(name="calls", title="calls", kind="count"),
-    Column(name="errors", title="failed", kind="count"),
+    Column(name="errors", title="failed", kind="count", spare=2),
     Column(name="cancelled", title="", kind="count"),
-    Column(name="fallbacks", title="fallbacks", kind="count"),
+    Column(name="fallbacks", title="fallbacks", kind="count", spare=5),
     Column(name="p50_s", title="", kind="seconds"),
     Column(name="p95_s", title="", kind="seconds"),
-    Column(name="input_tokens", title="in", kind="tokens"),
-    Column(name="output_tokens", title="out", kind="tokens"),
-    Column(name="cached_share", title="cached", kind="share"),
+    Column(name="input_tokens", title="in", kind="tokens", spare=1),
+    Column(name="output_tokens", title="out", kind="tokens", spare=1),
+    Column(name="cached_share", title="cached", kind="share", spare=4),
     Column(name="unpriced_calls", title="", kind="count"),
     Column(name="charged_usd", title="", kind="usd"),
     Column(name="upstream_usd", title="", kind="usd"),
     Column(name="cost_usd", title="cost", kind="usd"),
-    Column(name="cost_share", title="share", kind="share"),
+    Column(name="cost_share", title="share", kind="share", spare=3),
 )
 HOW_ROUTED = frozenset({"policy", "fallback"})
 LATENCIES = {"p50_s": "p50", "p95_s": "p95"}

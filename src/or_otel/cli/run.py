@@ -26,7 +26,7 @@ from or_otel.cli.options import console, fresh_ledger, ledger_option
 from or_otel.entries import Entry
 from or_otel.ledger.queries import entries
 from or_otel.reports.receipt import receipt_of, render, to_json
-from or_otel.settings import LEDGER, RUN, read_settings
+from or_otel.settings import ENABLED, LEDGER, RUN, SDK_DISABLED, read_settings
 
 SITE_FOLDER = Path(__file__).with_name("site")
 SITE = "OR_OTEL_SITE"
@@ -129,7 +129,8 @@ def _run(command: tuple[str, ...], environment: dict[str, str]) -> int:
         try:
             process = subprocess.Popen(command, env=environment)  # noqa: S603 -- the user's own command
         except FileNotFoundError:
-            click.echo(f"or-otel: {command[0]!r}: command not found; name a program after --", err=True)
+            hint = f"or-otel run -- python {command[0]}" if Path(command[0]).is_file() else "name a program after --"
+            click.echo(f"or-otel: {command[0]!r}: command not found; {hint}", err=True)
             return NOT_FOUND
         except OSError as error:
             click.echo(f"or-otel: {command[0]!r} cannot be run: {error.strerror}", err=True)
@@ -163,9 +164,12 @@ def _print(found: tuple[Entry, ...], *, is_json: bool) -> None:
         click.echo(json.dumps(to_json(receipt)), err=True)
         return
     console(is_error=True).print(render(receipt))
-    if not found:
+    if not found and not read_settings(os.environ).enabled:
+        click.echo(f"or-otel is switched off here: by {ENABLED} or {SDK_DISABLED}.", err=True)
+    elif not found:
         click.echo(
-            "Calls are seen through httpx, which the OpenAI, Anthropic and OpenRouter clients use, to openrouter.ai "
-            "and known providers; name your own servers with OR_OTEL_HOSTS=host[:port][=provider].",
+            "Calls are seen through httpx, httpx2, requests and aiohttp, on which the usual clients stand, to "
+            "openrouter.ai and known providers; name your own servers with OR_OTEL_HOSTS=host[:port][=provider]. "
+            "or-otel doctor says more.",
             err=True,
         )

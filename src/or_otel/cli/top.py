@@ -30,8 +30,12 @@ LONG_CALL_S = 600
 def top_command(*, by: str, interval_s: float, is_once: bool, folder: Path) -> None:
     """What is being spent right now; Ctrl-C ends it.
 
+    \b
+    or-otel top --by team
+    or-otel top --once
+
     Follows every program that writes to this ledger: or-otel run, or_otel.start().
-    """
+    """  # noqa: D301 -- \b is click's sign to keep the lines
     screen = console()
     with fresh_ledger(folder) as ledger:
         dimension = dimension_of(ledger, by)

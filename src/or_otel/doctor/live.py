@@ -43,7 +43,7 @@ REMEDIES: Mapping[int, str] = {
     401: "OPENROUTER_API_KEY is wrong, disabled or deleted: make a key at openrouter.ai/settings/keys",
     402: "add credits, raise the key's limit, or take a free model (--model openrouter/free)",
     403: "take an inference key (management keys may not ask models), or raise the key's limit",
-    404: "no provider serves that model under the account's privacy settings, or OR_OTEL_BASE_URL is wrong",
+    404: "no provider serves that model under the account's privacy settings, or the base URL is wrong",
     429: "wait: the requests of free models are limited per minute and day",
 }
 LATER = "try again later; status.openrouter.ai tells of outages"
@@ -320,7 +320,7 @@ def _shown(url: str) -> str:
 
 
 def _reach() -> str:
-    return "check network, proxy (HTTPS_PROXY) and OR_OTEL_BASE_URL"
+    return "check network, proxy (HTTPS_PROXY) and base URL (OR_OTEL_BASE_URL, or-otel.toml)"
 
 
 def _usd(amount: Decimal | None) -> str:

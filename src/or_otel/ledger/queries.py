@@ -324,7 +324,7 @@ def dimension_of(ledger: sqlite3.Connection, key: str) -> Dimension:
     # The usual tags may be asked for before the first call carries one.
     if key in known_tags or key in USUAL_TAGS:
         return lambda entry: entry.tags.get(key)
-    known = [*DIMENSIONS, *known_tags]
+    known = list(dict.fromkeys((*DIMENSIONS, *known_tags)))
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
     raise QuestionError(f"{key!r} is neither a dimension nor a tag of any call; {hint}")

@@ -250,8 +250,8 @@ def table(shown: Review, *, is_for_people: bool = False) -> Table:
     return Table(
         columns=(
             Column(name="key", title="key"),
-            Column(name="key_hash", title="hash"),
-            *(Column(name=name, title=name) for name in owners),
+            Column(name="key_hash", title="hash", is_whole=True, spare=1),
+            *(Column(name=name, title=name, spare=2) for name in owners),
             Column(name="fingerprint", title=""),
             Column(name="month_usd", title="this month", kind="usd"),
             Column(name="limit_usd", title="limit", kind="usd", is_certain=True),
@@ -268,7 +268,7 @@ def table(shown: Review, *, is_for_people: bool = False) -> Table:
 def _row(row: ReviewedKey, owners: Sequence[str], *, is_for_people: bool) -> tuple[Value, ...]:
     key = row.key
     labels = row.assignment.labels
-    told = "\n".join(each.text for each in row.findings) if is_for_people else " ".join(_names(row))
+    told = " · ".join(each.text for each in row.findings) if is_for_people else " ".join(_names(row))
     return (
         key_name(key),
         key.hash[:HASH_DIGITS] if key.hash else None,

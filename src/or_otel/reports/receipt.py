@@ -285,8 +285,8 @@ def cost_text(sums: Sums) -> str:
 
 def _head(receipt: Receipt) -> RenderableType:
     sums = receipt.sums
-    head = Table.grid(expand=True)
-    head.add_column()
+    head = Table.grid(padding=(0, 2), expand=True)
+    head.add_column(no_wrap=True)
     head.add_column(justify="right")
     said = [plural(sums.calls, "call")]
     said += [f"{number} {word}" for number, word in ((sums.errors, "failed"), (sums.cancelled, "cancelled")) if number]

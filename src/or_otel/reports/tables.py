@@ -1,21 +1,23 @@
 """Rows of figures → a table for people, JSON for programs, CSV for spreadsheets.
 
 A `Table` is values and nothing else; the three formats show the same rows. JSON and CSV
-hold exact money, people get the digits that matter.
+hold exact money, people get the digits that matter: on a narrow terminal names are folded,
+columns that can be spared are left out, and no figure is ever cut.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
 from rich import box
-from rich.console import RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -24,6 +26,12 @@ from or_otel.reports.words import tame
 
 Kind = Literal["text", "usd", "count", "tokens", "seconds", "share", "time"]
 Value = str | int | float | Decimal | None
+
+WIDE_GAP = 3
+GAP = 2
+"""Between two columns, where it is narrow."""
+LEAST_TEXT = 14
+"""Names may be folded to so many columns, and no further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +43,16 @@ class Column:
         title: For people; empty hides it from them.
         kind: How values are written.
         is_certain: Whether money here is whole in every row, such as a limit, and may be none.
+        is_whole: Whether text here is never folded, such as an id that is copied.
+        spare: How easily people on a narrow terminal miss it; the highest goes first, 0 never.
     """
 
     name: str
     title: str
     kind: Kind = "text"
     is_certain: bool = False
+    is_whole: bool = False
+    spare: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +72,87 @@ class Table:
 
 def render(table: Table, *, caption: str | None = None) -> RenderableType:
     """Give what a rich console prints."""
-    shown = [place for place, column in enumerate(table.columns) if column.title]
-    rich_table = RichTable(
-        box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption=caption, caption_justify="left"
-    )
-    for place in shown:
-        column = table.columns[place]
-        is_text = column.kind == "text"
-        rich_table.add_column(
-            column.title, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold"
+    return _Fitted(table, caption)
+
+
+class _Fitted:
+    """A table in the room there is: folded, then without what can be spared, then a line for each value."""
+
+    def __init__(self, table: Table, caption: str | None) -> None:
+        self._table = table
+        self._caption = caption
+        self._places = [place for place, column in enumerate(table.columns) if column.title]
+        self._rows = [
+            {place: shown_cell(table, number, place, row) for place in self._places}
+            for number, row in enumerate(table.rows)
+        ]
+        self._widths = {
+            place: max(map(cell_len, (table.columns[place].title, *(row[place] for row in self._rows))))
+            for place in self._places
+        }
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        del console
+        places = list(self._places)
+        gap = WIDE_GAP if _needed([self._widths[place] for place in places], WIDE_GAP) <= options.max_width else GAP
+        spared = sorted(
+            (place for place in places if self._column(place).spare), key=lambda place: self._column(place).spare
         )
-    for number, row in enumerate(table.rows):
-        rich_table.add_row(*(Text(shown_cell(table, number, place, row)) for place in shown))
-    return rich_table
+        missed: list[str] = []
+        while spared and _needed(map(self._narrowest, places), gap) > options.max_width:
+            places.remove(place := spared.pop())
+            missed.append(self._column(place).title)
+        if _needed(map(self._narrowest, places), gap) <= options.max_width:
+            yield self._grid(places, gap)
+        else:
+            missed.clear()
+            yield from self._values()
+        if missed:
+            yield Text(f"a wider terminal also shows: {', '.join(missed)}", style="dim")
+        if self._caption is not None:
+            yield Text(self._caption, style="table.caption")
+
+    def _column(self, place: int) -> Column:
+        return self._table.columns[place]
+
+    def _is_folded(self, place: int) -> bool:
+        return self._column(place).kind == "text" and not self._column(place).is_whole
+
+    def _narrowest(self, place: int) -> int:
+        return min(self._widths[place], LEAST_TEXT) if self._is_folded(place) else self._widths[place]
+
+    def _grid(self, places: Sequence[int], gap: int) -> RichTable:
+        grid = RichTable(
+            box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, gap // 2, 0, (gap - 1) // 2)
+        )
+        for place in places:
+            is_folded = self._is_folded(place)
+            grid.add_column(
+                self._column(place).title,
+                justify="left" if self._column(place).kind == "text" else "right",
+                no_wrap=not is_folded,
+                overflow="fold",
+                min_width=self._narrowest(place),
+            )
+        for row in self._rows:
+            grid.add_row(*(Text(row[place]) for place in places))
+        return grid
+
+    def _values(self) -> Iterator[RenderableType]:
+        for row in self._rows:
+            grid = RichTable.grid(padding=(0, 2))
+            grid.add_column(style="bold", overflow="fold")
+            grid.add_column(overflow="fold")
+            for place in self._places:
+                grid.add_row(self._column(place).title, Text(row[place]))
+            yield grid
+            yield Text()
+
+
+def _needed(widths: Iterable[int], gap: int) -> int:
+    """Give the columns of a terminal that a table takes, its edges included."""
+    listed = list(widths)
+    return sum(listed) + gap * (len(listed) - 1) + 2
 
 
 def to_rows(table: Table) -> list[dict[str, object]]:
