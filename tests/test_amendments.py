@@ -162,3 +162,11 @@ def cost(charged=None, upstream=None, *, is_byok=False):
 )
 def test_counters_get_what_each_ledger_bills_beyond_before(before, after, more):
     assert increase(before, after) == more
+
+
+def test_money_is_learned_although_its_record_does_not_say_who_pays(learned):
+    known, amendment = learned(replace(RECORD, is_byok=None))
+
+    now = amended(known, amendment)
+
+    assert (now.charged, now.billing, now.unpriced) == (Decimal("0.30"), "unknown", None)

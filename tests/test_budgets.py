@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -16,7 +17,7 @@ from or_otel.budgets import (
     spendings_of_key,
     thinned,
 )
-from or_otel.budgets.spending import spending_of_days
+from or_otel.budgets.spending import curve_of, spending_of_days, totals_of
 from or_otel.days import DAY_S
 
 HOUR_S = 3600
@@ -64,6 +65,28 @@ def test_a_period_begins_and_ends_at_utc_midnights_of_the_calendar(name, moment,
 def test_a_lifetime_has_neither_begin_nor_end():
     assert period_at("lifetime", 5.0) == Period()
     assert 5.0 in Period()
+
+
+def test_a_period_holds_its_first_moment_and_not_its_last():
+    period = Period(start_s=100.0, end_s=200.0)
+
+    assert [moment in period for moment in (99.9, 100.0, 199.9, 200.0)] == [False, True, True, False]
+
+
+def test_what_was_read_after_the_moment_is_not_looked_at():
+    later = reading(MIDMONTH_S + 1, monthly="60")
+
+    assert budget_state(budget(), [later], now_s=MIDMONTH_S + 1).spent_usd == Decimal(60)
+    before = budget_state(budget(), [later], now_s=MIDMONTH_S)
+    assert (before.spent_usd, before.has_subject) == (None, False)
+
+
+def test_a_pace_at_its_alarm_is_ahead():
+    at_alarm, below = (budget(pace_alarm=Decimal(alarm)) for alarm in ("1.5", "1.51"))
+
+    found = [budget_state(each, [reading(monthly="75")], now_s=MIDMONTH_S) for each in (at_alarm, below)]
+
+    assert [(state.pace, state.is_ahead, state.state) for state in found] == [(1.5, True, "warn"), (1.5, False, "ok")]
 
 
 def test_a_budget_at_half_of_its_time_tells_all_its_figures():
@@ -213,6 +236,15 @@ def test_one_reading_alone_tells_the_rate_of_a_week():
     assert day.days_left == pytest.approx(23)
 
 
+@pytest.mark.parametrize(("made", "is_known"), [("2026-10-01T00:00", True), ("2026-11-03T00:00", False)])
+def test_a_gauge_tells_the_total_at_its_begin_where_the_key_was_there_already(made, is_known):
+    told = replace(reading(lifetime="100", monthly="60"), created_at_s=at(made))
+
+    begin = Sample(at_s=at("2026-11-01T00:00"), total_usd=Decimal(40))
+
+    assert (begin in curve_of(told, totals_of(told))) is is_known
+
+
 def test_a_forecast_just_after_the_turn_goes_by_the_total_not_by_the_fallen_gauge():
     now_s = at("2026-12-01T06:00")
     history = [(now_s - hours * HOUR_S, str(1000 - hours)) for hours in range(1, 24 * 8)]
@@ -273,9 +305,25 @@ def test_days_left_are_told_while_money_flows_and_zero_at_the_limit():
 
     assert first("100", idle).days_left is None
     assert first("100", busy).days_left == 10.0
-    assert first("50", busy).days_left == 0.0
+    assert first("50", busy).days_left == first("50", idle).days_left == 0.0
     assert first("100", busy).at_end_usd is None
     assert first(None, busy).days_left is None
+
+
+def test_a_sample_of_the_period_s_first_moment_is_its_exact_beginning():
+    samples = [(at("2026-11-01T00:00"), "10")]
+
+    state = budget_state(budget(), [reading(lifetime="40", samples=samples)], now_s=MIDMONTH_S)
+
+    assert (state.spent_usd, state.is_exact) == (Decimal(30), True)
+
+
+def test_the_pace_is_told_from_a_twentieth_of_the_period_on():
+    def pace(moment):
+        moment_s = at(f"2026-11-16T{moment}")
+        return budget_state(budget(period="day"), [reading(moment_s, daily="10")], now_s=moment_s).pace
+
+    assert (pace("01:11:59"), pace("01:12:00")) == (None, 2.0)
 
 
 def test_early_in_a_period_there_is_no_pace():

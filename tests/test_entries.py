@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from or_otel.calls import Attempt, CallRecord, CallStarted
-from or_otel.entries import add_up, entries_of, from_line, to_line
+from or_otel.entries import REQUIRED, Sums, add_up, entries_of, from_line, to_line
 from or_otel.facts import Cost, Endpoint, Failure, Request, Route, RouteAttempt, ToolCalls, Usage
 
 ENDPOINT = Endpoint(
@@ -171,3 +171,46 @@ def test_ten_thousand_tiny_amounts_add_up_exactly():
     entry = entries_of(replace(RECORD, attempts=(replace(SERVED, cost=cost),)))[0]
 
     assert add_up([entry] * 10_000).total == Decimal("0.001")
+
+
+def test_a_line_needs_only_what_every_attempt_has():
+    (entry, _) = entries_of(replace(RECORD, started=replace(STARTED, tags={})))
+    told = json.loads(to_line(entry))
+    least = {name: told[name] for name in REQUIRED}
+
+    assert "tags" not in REQUIRED
+    assert from_line(json.dumps(least).encode()).call_id == STARTED.id
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("number", True), ("number", "1"), ("number", 1.5), ("started_at_s", "1"), ("started_at_s", True), ("charged", 1)],
+)
+def test_a_line_whose_values_are_of_another_kind_is_broken(name, value):
+    (_, entry) = entries_of(RECORD)
+
+    assert from_line(json.dumps(json.loads(to_line(entry)) | {name: value}).encode()) is None
+
+
+def test_a_failure_that_only_the_call_tells_stands_at_its_last_attempt():
+    broken = Failure(error_type="ReadTimeout", origin="client")
+    record = replace(RECORD, attempts=(SERVED, replace(SERVED, id="d" * 32)), outcome="error", failure=broken)
+
+    assert [(each.error_type, each.error_origin) for each in entries_of(record)] == [
+        (None, None),
+        ("ReadTimeout", "client"),
+    ]
+
+
+def test_the_model_that_answered_is_told_before_the_one_asked_for():
+    (asked, answered) = entries_of(replace(RECORD, attempts=(LOST, replace(SERVED, model="openai/gpt-5-mini-2026"))))
+
+    assert (asked.model, answered.model) == ("openai/gpt-5-mini", "openai/gpt-5-mini-2026")
+
+
+def test_the_cached_share_is_a_part_of_the_input_and_unknown_without_any():
+    assert Sums(input_tokens=100, cache_read_tokens=40).cached_share == 0.4
+    assert Sums(input_tokens=100, cache_read_tokens=0).cached_share == 0.0
+    assert Sums(input_tokens=10, cache_read_tokens=40).cached_share == 1.0
+    assert Sums(input_tokens=0, cache_read_tokens=0).cached_share is None
+    assert Sums(input_tokens=100).cached_share is None

@@ -207,3 +207,17 @@ def test_what_is_put_off_again_waits_for_the_next_chance():
     garbage.catch_up()
     garbage.catch_up()
     assert len(tries) == 3
+
+
+def test_watching_twice_notices_once_and_leaves_nothing_behind():
+    garbage.unwatch()
+    before = [*gc.callbacks]
+
+    garbage.watch()
+    garbage.watch()
+    during = [*gc.callbacks]
+    garbage.unwatch()
+    garbage.unwatch()
+
+    assert len(during) == len(before) + 1
+    assert gc.callbacks == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import httpx
@@ -109,6 +110,38 @@ def test_a_tier_has_its_own_price_or_none():
     assert price("openai", "gpt-5-mini", USAGE, at_s=AT_S, service_tier="unheard-of") is None
 
 
+def test_audio_is_priced_apart_on_both_sides():
+    found = genai_prices.calc_price(genai_prices.Usage(), "gpt-audio", provider_id="openai").model_price
+    usage = Usage(input_tokens=1000, output_tokens=100, audio_input_tokens=400, audio_output_tokens=30)
+
+    cost = price("openai", "gpt-audio", usage, at_s=AT_S)
+
+    assert cost.input == (600 * found.input_mtok + 400 * found.input_audio_mtok) / MILLION
+    assert cost.output == (70 * found.output_mtok + 30 * found.output_audio_mtok) / MILLION
+
+
+def test_web_searches_are_priced_as_tools():
+    searched = Usage(input_tokens=1000, output_tokens=100, web_searches=2)
+    found = genai_prices.calc_price(genai_prices.Usage(), "gpt-5-mini", provider_id="openai").model_price
+
+    cost = price("openai", "gpt-5-mini", searched, at_s=AT_S)
+
+    assert cost.tools == 2 * found.web_searches_kcount / 1000 > 0
+    assert cost.total == cost.input + cost.output + cost.tools
+
+
+def test_a_call_is_priced_by_the_list_of_its_own_day():
+    usage = Usage(input_tokens=300_000, output_tokens=0)
+    long_prompts_were_dear_until_s = datetime(2026, 3, 13, tzinfo=UTC).timestamp()
+
+    before, after = (
+        price("anthropic", "claude-opus-4-6", usage, at_s=long_prompts_were_dear_until_s + day * 86400).total
+        for day in (-2, 2)
+    )
+
+    assert before == 2 * after
+
+
 def test_embeddings_have_no_output_and_a_price():
     assert price("openai", "text-embedding-3-small", Usage(input_tokens=1000), at_s=AT_S).total > 0
 
@@ -185,6 +218,16 @@ def test_list_prices_of_input_are_told_once_the_library_is_loaded(library):
     fresh, read, _ = listed("anthropic", "claude-haiku-4-5")
     assert (rates.fresh, rates.read, rates.write) == (fresh, read, fresh * Decimal("1.25"))
     assert listed_input_rates("openrouter", "no/such", USAGE, at_s=AT_S) is None
+
+
+def test_cache_reads_without_a_price_of_their_own_have_none(library):
+    del library
+    price("openai", "gpt-5-mini", USAGE, at_s=AT_S)
+
+    rates = listed_input_rates("openai", "gpt-4-turbo", USAGE, at_s=AT_S)
+
+    assert rates.fresh > 0
+    assert rates.read is None
 
 
 def test_list_prices_of_input_are_not_waited_for():

@@ -80,6 +80,21 @@ def test_a_router_an_alias_or_a_preset_differs_by_design(model):
     assert _route(Request(model=model), model="c/d", metadata=RouterMetadata(attempt=1)).fallback == "routed"
 
 
+def test_a_preset_that_serves_the_model_it_names_is_known_to_be_none_only_when_one_try_is_told():
+    request = Request(model="a/b@preset/x")
+
+    assert _route(request, model="a/b", metadata=RouterMetadata(attempt=1)).fallback == "none"
+    assert _route(request, model="a/b").fallback == "routed"
+
+
+def test_one_try_behind_a_router_is_no_fallback():
+    tries = (RouteAttempt(model="c/d", status=200),)
+
+    found = _route(Request(model="openrouter/auto"), model="c/d", metadata=RouterMetadata(attempts=tries))
+
+    assert (found.fallback, found.attempt_count) == ("routed", 1)
+
+
 def test_a_provider_fallback_behind_a_router_is_still_one():
     tries = (RouteAttempt(model="c/d", status=429), RouteAttempt(model="c/d", status=200))
 
@@ -100,16 +115,28 @@ def test_an_error_that_lists_earlier_errors_tells_the_fallback():
     assert _route(Request(model="a/b", models=("c/d",)), failure=failure).fallback == "unknown"
 
 
+def test_an_error_tells_the_tries_that_its_metadata_does_not_list():
+    failure = Failure(error_type="x", origin="router", status=502, previous=(RouteAttempt(provider="A", status=529),))
+
+    found = _route(Request(model="a/b"), failure=failure, metadata=RouterMetadata(requested="a/b"))
+
+    assert (found.attempt_count, found.attempts) == (1, failure.previous)
+
+
 def test_nothing_sent_upstream_is_no_fallback():
     found = _route(Request(model="a/b"), metadata=RouterMetadata(attempt=0))
 
     assert (found.fallback, found.attempt_count) == ("none", 0)
 
 
-def test_one_allowed_provider_leaves_nothing_to_fall_back_to():
-    request = Request(model="a/b", provider=ProviderPreferences(only=("azure",)))
+@pytest.mark.parametrize(
+    ("preferences", "fallback"),
+    [({"only": ("azure",)}, "none"), ({"allow_fallbacks": False}, "none"), ({"only": ("azure", "openai")}, "unknown")],
+)
+def test_one_allowed_provider_leaves_nothing_to_fall_back_to(preferences, fallback):
+    request = Request(model="a/b", provider=ProviderPreferences(**preferences))
 
-    assert _route(request, model="a/b").fallback == "none"
+    assert _route(request, model="a/b").fallback == fallback
 
 
 def test_a_direct_server_with_another_model_is_unknown():

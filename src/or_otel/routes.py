@@ -47,7 +47,7 @@ def route(request: Request, answer: Answer, *, is_openrouter: bool, aliases: Map
     """
     metadata = answer.metadata
     attempts = _attempts(answer)
-    count = metadata.attempt if metadata is not None and metadata.attempt is not None else None
+    count = metadata.attempt if metadata is not None else None
     if count is None or count < len(attempts):
         count = len(attempts) or count
     return Route(
@@ -202,7 +202,7 @@ def _is_by_design(model: str, request: Request) -> bool:
 
 def _is_other_variant(first: str, served: str, request: Request) -> bool:
     """`x:free` with `x` as its fallback: one model, but falling from the first to the second costs money."""
-    return served in request.models and _plain(served) != _plain(first) and _variants(served) != _variants(first)
+    return served in request.models and _variants(served) != _variants(first)
 
 
 def _policy(request: Request) -> Policy:

@@ -114,6 +114,15 @@ def test_a_key_s_rows_stand_beside_those_of_the_account(ledger):
     assert _all(ledger, KEY.hash) == (of_key,)
 
 
+def test_rows_of_several_keys_in_one_answer_are_not_added_up(ledger):
+    other = replace(ROW, key_hash="b" * 64, credits_usd=Decimal(2))
+
+    store_activity(ledger, [ROW, replace(ROW, key_hash="a" * 64), other], _s(TODAY, 2))
+
+    assert _all(ledger) == (ROW,)
+    assert [row.credits_usd for row in _all(ledger, "b" * 64)] == [Decimal(2)]
+
+
 def test_days_are_read_from_the_first_up_to_the_last(ledger):
     days = [replace(ROW, day=DAY - timedelta(days=ago)) for ago in range(4)]
     store_activity(ledger, days, _s(TODAY, 2))

@@ -249,6 +249,16 @@ def test_a_call_is_given_up_once_when_its_last_question_is_settled(lookups, acco
     assert len(heard.given_up) == 1
 
 
+def test_a_call_is_given_up_also_where_the_last_of_its_questions_is_answered(lookups, account, heard):
+    account.script["gen-2"] = [NOT_FOUND] * 7 + [generation("gen-2")]
+
+    lookups().ask_later(call(attempt(1), attempt(2)), [KEY] * 2)
+    heard.wait(2)
+
+    assert [identity for identity, _ in account.asked][-2:] == ["gen-1", "gen-2"]
+    assert (len(heard.amendments), len(heard.given_up)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("answer", "amended"), [(generation("gen-2"), 1), (KeyRejectedError("/generation", "401", ""), 0)]
 )

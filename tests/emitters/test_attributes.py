@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from or_otel.emitters import attributes
-from or_otel.facts import Cost, Endpoint, Failure, ProviderPreferences, Request, Usage, token_parts
+from or_otel.facts import Cost, Endpoint, Failure, ProviderPreferences, Request, Route, Usage, token_parts
 
 money = st.none() | st.decimals(min_value=0, max_value=1000, places=12)
 tokens = st.none() | st.integers(min_value=-5, max_value=10**9)
@@ -248,3 +249,17 @@ def test_an_attempt_is_known_by_its_status_else_by_its_error(attempt):
     assert attributes.attempt_status(attempt(status=429, failure=lost)) == "429"
     assert attributes.attempt_status(attempt(status=200, failure=lost)) == "ReadTimeout"
     assert attributes.attempt_status(attempt(status=None, failure=lost)) == "ReadTimeout"
+
+
+def test_no_finish_reason_is_no_attribute_however_the_call_ended(record):
+    for outcome in ("ok", "error", "cancelled"):
+        told = attributes.ended_attributes(record(outcome=outcome, finish_reasons=()))
+        assert "gen_ai.response.finish_reasons" not in told
+
+
+def test_a_single_try_whose_status_nobody_told_is_not_made_up(record):
+    route = Route(attempt_count=1)
+    cut = Failure(error_type="x", origin="upstream")
+
+    assert attributes.tries_of(record(route=route, failure=cut)) == ()
+    assert [each.status for each in attributes.tries_of(record(route=route, failure=replace(cut, status=429)))] == [429]

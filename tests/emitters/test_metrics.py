@@ -122,6 +122,21 @@ def test_money_learned_later_is_added_to_counters_only(emitter, reader, awaited)
     assert points(reader, "openrouter.client.unpriced_calls") == []
 
 
+def test_who_the_answer_named_stays_who_served_and_only_a_silence_is_filled(emitter, reader, record, attempt):
+    told = record(attempts=(attempt(unpriced="not_reported"),), cost=None, provider="Azure")
+
+    emitter.amend(told, amendment("0.5", served_provider="OpenAI"))
+
+    assert by(reader, "openrouter.client.cost", "openrouter.provider.name") == {("Azure",): 0.5}
+
+
+def test_money_of_an_attempt_that_the_call_does_not_know_is_counted_whole(emitter, reader, record):
+    emitter.amend(record(attempts=()), amendment("0.5", input_tokens=7))
+
+    assert by(reader, "openrouter.client.cost", "openrouter.cost.source") == {("generation",): 0.5}
+    assert by(reader, "openrouter.client.tokens", "openrouter.token.type") == {("input_fresh",): 7}
+
+
 def test_of_a_priced_attempt_only_what_is_more_is_added_and_nothing_is_taken_back(emitter, reader, record, attempt):
     told = record(attempts=(attempt(cost=Cost(charged=Decimal("0.3"), is_byok=False), usage=Usage(input_tokens=5)),))
     publish(emitter, told)

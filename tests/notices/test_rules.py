@@ -53,6 +53,26 @@ def test_each_threshold_is_told_once(rounds, spent):
     ]
 
 
+@pytest.mark.parametrize(
+    ("amount", "severity", "is_over"),
+    [("50", "info", False), ("80", "warning", False), ("100", "critical", False), ("100.5", "critical", True)],
+)
+def test_a_notice_is_as_grave_as_its_threshold_and_says_over_only_beyond_the_limit(
+    rounds, spent, amount, severity, is_over
+):
+    rounds(budgets=[spent(amount)])
+
+    ((notice, _),) = rounds.state.waiting
+    assert (notice.severity, "Over by" in notice.text) == (severity, is_over)
+
+
+@pytest.mark.parametrize(("left", "severity"), [("10", "warning"), ("0", "critical")])
+def test_a_low_balance_warns_and_none_is_grave(rounds, left, severity):
+    rounds(credits=balance(left))
+
+    assert [notice.severity for notice, _ in rounds.state.waiting] == [severity]
+
+
 def test_many_thresholds_in_one_round_are_one_notice_of_the_highest(rounds, spent):
     assert rounds(budgets=[spent("95")]) == ["Budget search: 80 % spent"]
     assert rounds(budgets=[spent("99")]) == []
@@ -217,6 +237,17 @@ def test_a_closed_day_that_differs_by_share_and_by_a_dollar_is_told_once(rounds,
 
     assert len(rounds(days=[day])) == is_told
     assert rounds(days=[day]) == []
+
+
+@pytest.mark.parametrize(
+    ("client", "provider", "words"),
+    [("90", "100", "are missing from what clients tracked"), ("100", "90", "were tracked beyond what was billed")],
+)
+def test_of_a_day_that_differs_it_is_said_on_which_side(rounds, client, provider, words):
+    rounds(days=[ClosedDay(day=date(2026, 11, 15), client_usd=Decimal(client), provider_usd=Decimal(provider))])
+
+    ((notice, _),) = rounds.state.waiting
+    assert f"$10.00 {words}" in notice.text
 
 
 def test_a_kind_that_is_not_wanted_is_not_told(now_s, spent):

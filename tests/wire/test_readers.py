@@ -345,3 +345,12 @@ def test_the_text_of_a_legacy_completion_is_content():
     assert reader.has_content
     assert reader.answer().finish_reasons == ("stop",)
     assert reader.output_messages() == [{"role": "assistant", "parts": [{"type": "text", "content": "Hi"}]}]
+
+
+def test_the_provider_s_own_word_is_that_of_the_first_choice():
+    choices = [
+        {"index": 1, "finish_reason": "length", "native_finish_reason": "MAX_TOKENS"},
+        {"index": 0, "finish_reason": "stop", "native_finish_reason": "STOP"},
+    ]
+
+    assert _body({"choices": choices}).native_finish_reason == "STOP"
