@@ -66,6 +66,15 @@ async def collected():
     gc.collect()
 
 
+async def told(records):
+    """Wait for a record: a thread of the client's own (litellm logs on one) may hold what its caller let go."""
+    async with asyncio.timeout(30):
+        while not records:
+            await asyncio.sleep(0.01)
+            await collected()
+            or_otel.flush()
+
+
 @pytest.fixture
 def twice(way, openrouter, telemetry):
     """Do something unwatched and watched against the same answers; give what was seen, and the one record of it."""
@@ -84,6 +93,8 @@ def twice(way, openrouter, telemetry):
                         seen.append(seen_in(error))
                 await collected()
                 or_otel.flush()
+                if is_watched:
+                    await told(records)
         unwatched, watched = seen
         assert watched == unwatched
         (record,) = records
