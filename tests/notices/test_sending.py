@@ -39,6 +39,15 @@ def test_a_notice_arrives_as_plain_text_with_its_severity(webhook):
     assert (got["title"], got["message"], got["type"]) == ("or-otel: n1", "one\n<two> & 3", "failure")
 
 
+def test_a_notice_is_sent_on_the_thread_that_sends_so_that_ctrl_c_ends_it():
+    threads = []
+    apprise.decorators.notify(on="thisthread")(lambda *_, **__: threads.append(threading.get_ident()))
+
+    left = send(waiting(notice()), ["thisthread://"])
+
+    assert (left, threads) == (NoticeState(), [threading.get_ident()])
+
+
 def test_what_fails_waits_for_its_own_address_and_is_not_sent_twice_to_the_other(webhook, other_webhook):
     urls = [webhook.apprise_url, other_webhook.apprise_url]
     other_webhook.status = 500

@@ -7,6 +7,7 @@ credentials: they are never logged, never in an error, and remembered only as a 
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterable
 from types import ModuleType
 
@@ -92,10 +93,21 @@ def _apprise() -> ModuleType:
     return module
 
 
+def _asset(apprise: ModuleType) -> object:
+    """Have Apprise send on this thread.
+
+    With a limit of time for a whole address, which Apprise 2.2 sets, it sends on a pool of threads. Ctrl-C while that
+    pool starts a thread makes a process that never ends: the pool does not know of the thread and is waited for all
+    the same. Each read of an answer has a limit of its own.
+    """
+    kind = apprise.AppriseAsset
+    return kind(service_timeout=0) if "service_timeout" in inspect.signature(kind).parameters else kind()
+
+
 @guarded("notices.send", default=False)
 def _deliver(apprise: ModuleType, url: str, notice: Notice) -> bool:
     """Send one notice to one address; False when it did not arrive."""
-    room = apprise.Apprise()
+    room = apprise.Apprise(asset=_asset(apprise))
     if not room.add(url):
         return False
     kinds = apprise.NotifyType
