@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 from live.account import CONFIG
 from live.grafana import BOARDS, answers, begin_of, chosen, panels
-from live.weeks import EDGE, LANES, RARE, TROUBLED
+from live.weeks import EDGE, LANES, RARE, TROUBLED, month_before
 
 from or_otel import catalogue
 from or_otel.catalogue import prometheus_name
@@ -56,6 +56,17 @@ def spend_of(entries):
     return sum((entry.spend for entry in entries), Decimal(0))
 
 
+def spent_since(weeks, since_s):
+    """Give what everything cost after a time, by whichever pipeline."""
+    told = weeks.account.ours(since_s)
+    return spend_of(weeks.bills(since_s)) + sum((each.charged or 0) + (each.upstream_bill or 0) for each in told)
+
+
+def month_begin(at_s):
+    """Give when the month of a time began."""
+    return datetime.fromtimestamp(at_s, UTC).replace(day=1, hour=0, minute=0, second=0).timestamp()
+
+
 class Truth:
     """What a board of a range should show, from the server's book and from the programs' own counts."""
 
@@ -74,8 +85,10 @@ class Truth:
         self.refusals = weeks.account.refusals(since_s)
         self.rare_bills, self.edge_bills = weeks.bills(since_s, RARE), weeks.bills(since_s, EDGE)
         self.rare_calls = weeks.count(since_s, RARE)["calls"]
-        month_s = datetime.fromtimestamp(weeks.now_s, UTC).replace(day=1, hour=0, minute=0, second=0).timestamp()
-        self.pilotage = spend_of(weeks.bills(month_s, RARE))
+        then_s = month_before(weeks.now_s)
+        self.pilotage = spend_of(weeks.bills(month_begin(weeks.now_s), RARE))
+        self.month = spent_since(weeks, month_begin(weeks.now_s))
+        self.month_before = spent_since(weeks, month_begin(then_s)) - spent_since(weeks, then_s)
         self.limits = sum(budget.limit_usd for budget in read_config(CONFIG, {}).budgets)
 
     @property
@@ -156,6 +169,10 @@ TRUTHS = {
     ),
     Shown("or-otel-budgets", "Each key", "Month"): lambda truth: truth.used("monthly"),
     Shown("or-otel-attribution", "Spent in this range"): lambda truth: truth.spent,
+    Shown("or-otel-attribution", "Spent this month"): lambda truth: truth.month,
+    Shown("or-otel-attribution", "Month to date", "Month"): lambda truth: truth.month,
+    Shown("or-otel-attribution", "Month to date", "Last month"): lambda truth: truth.month_before,
+    Shown("or-otel-attribution", "Against last month"): lambda truth: truth.month / truth.month_before - 1,
     Shown("or-otel-attribution", "Companies", "Ever"): lambda truth: truth.used(None),
     Shown("or-otel-agents", "Runs"): lambda truth: truth.counts["runs"],
     Shown("or-otel-agents", "Finished"): lambda truth: truth.share("finished runs", "runs"),

@@ -176,6 +176,28 @@ def test_a_month_is_summed_from_its_first_second_and_starts_anew(promtool):
     assert answers == pytest.approx([743 * 3, 743.5 * 3, 0, 5.5 * 3, 48.5 * 3, 0.5 * 3, 23.5 * 3, 0.5], abs=0.01)
 
 
+def test_a_month_is_held_against_the_same_day_of_the_month_before(promtool):
+    # Of 1970: a day of March that February has is held against it, a later one against the end of the 28th.
+    then = {
+        "59d6h": "31d6h",  # 1 March, 1 February
+        "61d12h": "33d12h",
+        "86d12h": "58d12h",  # the 28th
+        "87d12h": "58d12h",
+        "88d12h": "58d12h",
+        "89d22h": "58d22h",
+        "90d6h": "59d6h",  # 1 April, 1 March
+    }
+    questions = [(rules.MONTH_BEFORE.name, at) for at in then]
+    questions += [(rules.TO_DATE["month"].name, at) for at in then.values()]
+    # A dollar more each hour: no two hours of a month cost the same.
+    dearer = {f"{HOUR}{{}}": "0+1x2200", f"{rules.COST_5M.name}{{}}": "0x2200"}
+
+    answers = promtool.sums(dearer, questions, groups={"or-otel-calendar"}, interval="2h", sampled="1h")
+
+    assert answers[: len(then)] == answers[len(then) :]
+    assert min(answers) > 0
+
+
 def test_weeks_begin_on_monday(promtool):
     start = rules.PERIOD_START.where('period="week"')
 

@@ -141,6 +141,8 @@ RUNNING_HOUR = _recorded("or:cost_usd:running_hour", *_KEPT, has_tags=True)
 PERIOD_START = _recorded("or:period_start:seconds", PERIOD)
 PERIOD_END = _recorded("or:period_end:seconds", PERIOD)
 MONTH_ELAPSED = _recorded("or:month_elapsed:ratio")
+MONTH_BEFORE_AGE = _recorded("or:month_before_age:days")
+MONTH_BEFORE = _recorded("or:cost_usd:month_before_to_date", *_KEPT, has_tags=True)
 MONTH_FORECAST = _recorded("or:cost_usd:month_forecast", WINDOW)
 
 SPENT = _recorded("or:budget_spent:usd", BUDGET, SCOPE)
@@ -176,7 +178,8 @@ TOKENS_RATE = {window: _recorded(f"or:client_tokens:rate{window}", JOB, MODEL, P
 RECORDED: tuple[Series, ...] = (
     *(COST_5M, COST_1H, JOB_COST_5M, JOB_COST_1H, USUAL_5M_MEAN, USUAL_5M_HIGH, USUAL_1H_MEDIAN, USUAL_1H_HIGH),
     *(SOURCE_INFO, *TO_DATE.values(), *CLOSED.values(), RUNNING_HOUR, PERIOD_START, PERIOD_END, MONTH_ELAPSED),
-    *(MONTH_FORECAST, SPENT, LIMIT, START, END, FORECAST, USED, ELAPSED, PACE, RUNWAY, *BURN.values()),
+    *(MONTH_BEFORE_AGE, MONTH_BEFORE, MONTH_FORECAST),
+    *(SPENT, LIMIT, START, END, FORECAST, USED, ELAPSED, PACE, RUNWAY, *BURN.values()),
     *(series for row, series in COUNTERS.items() if row != catalogue.COST),
     *(CALLS_1H, TOKENS_1H, *CALLS_RATE.values(), *ERRORS_RATE.values(), *TOKENS_RATE.values()),
 )
@@ -279,6 +282,7 @@ def _calendar_rules() -> Iterable[Rule]:
         closed, to_date = CLOSED[period].name, TO_DATE[period].name
         yield Rule(record=closed, expr=_since(period, COST_1H, span, "1h"))
         yield Rule(record=to_date, expr=f"({closed} + {RUNNING_HOUR.name})\nor {closed}\nor {RUNNING_HOUR.name}")
+    yield from _month_before_rules()
     for window in WINDOWS:
         total = f"sum({COST_1H.name})"
         yield Rule(
@@ -287,6 +291,19 @@ def _calendar_rules() -> Iterable[Rule]:
             f"* (sum({PERIOD_END.where(month)}) - time())",
             labels={WINDOW: window},
         )
+
+
+def _month_before_rules() -> Iterable[Rule]:
+    """Record what the month before had cost at its same day and time, at its last day where it had no such day."""
+    start, to_date = PERIOD_START.where(f'{PERIOD}="month"'), TO_DATE["month"].name
+    length = f"days_in_month(sum({start}) - 86400)"
+    yield Rule(record=MONTH_BEFORE_AGE.name, expr=f"(day_of_month() > {length})\nor {length}")
+    # No offset of PromQL can be reckoned: there is one expression for each that can be.
+    aged = (
+        f"(last_over_time({to_date}[10m] offset {days}d) and on () {MONTH_BEFORE_AGE.name} == {days})"
+        for days in range(28, 32)
+    )
+    yield Rule(record=MONTH_BEFORE.name, expr="\nor ".join(aged))
 
 
 def _since(period: str, tiles: Series, span: str, step: str) -> str:

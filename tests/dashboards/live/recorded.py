@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -24,27 +25,42 @@ def rules_of(folder: Path):
     return [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
 
 
-def record(prometheus: Prometheus, rules, spans, end_s: float, *, hourly: int = 1) -> None:
+class Span(NamedTuple):
+    """A part of the past, until the next one.
+
+    Attributes:
+        begin_s: Unix time.
+        step_s: Between two evaluations.
+        is_hourly: Whether rules are evaluated, too, that must be asked hour by hour.
+    """
+
+    begin_s: float
+    step_s: float
+    is_hourly: bool = False
+
+    def times(self, end_s):
+        """Give the first evaluation's time, the last one's, and the step."""
+        first_s = math.ceil(self.begin_s / self.step_s) * self.step_s
+        return first_s, first_s + (end_s - first_s) // self.step_s * self.step_s, self.step_s
+
+
+def record(prometheus: Prometheus, rules, spans, end_s: float) -> None:
     """Evaluate recording rules.
 
     Args:
         prometheus: Asked, and told.
         rules: Of the rule files.
-        spans: Pairs: from when on, how many seconds apart; oldest first.
+        spans: Oldest first.
         end_s: Until when.
-        hourly: Over how many spans, the last ones, rules are evaluated that must be asked hour by hour.
     """
-    ends = [begin_s - 1 for begin_s, _ in spans[1:]] + [end_s]
-    whole = [
-        (math.ceil(begin_s / step_s) * step_s, until_s, step_s)
-        for (begin_s, step_s), until_s in zip(spans, ends, strict=True)
-    ]
+    ends = [span.begin_s - 1 for span in spans[1:]] + [end_s]
+    whole = [span.times(until_s) for span, until_s in zip(spans, ends, strict=True)]
+    hours = [hour for span, times in zip(spans, whole, strict=True) if span.is_hourly for hour in _by_hour(*times)]
     for rule in rules:
         if "record" not in rule:
             continue
         found = {}
-        by_hour = (hour for span in whole[-hourly:] for hour in _by_hour(*span))
-        for start_s, until_s, step_s in by_hour if "@ end()" in rule["expr"] else whole:
+        for start_s, until_s, step_s in hours if "@ end()" in rule["expr"] else whole:
             for labels, samples in prometheus.over(rule["expr"], start_s, until_s, step_s):
                 labels.pop("__name__", None)
                 named = labels_of(rule["record"], labels | rule.get("labels", {}))

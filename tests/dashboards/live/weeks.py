@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from live.account import CONFIG, LEDGER_SERVICE, POLL_S, AccountSide
 from live.prometheus import Prometheus
-from live.recorded import STEP_S, fire, record, rules_of
+from live.recorded import STEP_S, Span, fire, record, rules_of
 from live.scenes import HOURS
 from live.service import Service
 from live.trouble import UpsetStack
@@ -114,13 +115,27 @@ def live_through(folder: Path, *, is_dense: bool = False, said=lambda _: None) -
         with _living_now(weeks):
             _live(weeks, begin_s, fine_s, apart_s, said)
         said("rules")
-        spans = ((begin_s, 3600), (now_s - WEEK_S, min(apart_s, 3600)), (fine_s, STEP_S))
-        record(prometheus, rules_of(folder / "rules"), spans, now_s, hourly=2 if is_dense else 1)
+        then_s = month_before(now_s)
+        spans = (
+            Span(begin_s, 3600),
+            Span(then_s - STEP_S, STEP_S, is_hourly=True),
+            Span(then_s + STEP_S, 3600),
+            Span(now_s - WEEK_S, min(apart_s, 3600), is_hourly=is_dense),
+            Span(fine_s, STEP_S, is_hourly=True),
+        )
+        record(prometheus, rules_of(folder / "rules"), spans, now_s)
         fire(prometheus, rules_of(folder / "rules"), now_s)
     except BaseException:
         stack.stop_all()
         raise
     return weeks
+
+
+def month_before(now_s: float) -> float:
+    """Give the same day and time of the month before, on its last day where it has no such day."""
+    now = datetime.fromtimestamp(now_s, UTC)
+    last = now.replace(day=1) - timedelta(days=1)
+    return last.replace(day=min(now.day, last.day)).timestamp()
 
 
 @contextmanager

@@ -9,14 +9,18 @@ from or_otel.dashboards.board import Board, Row
 from or_otel.dashboards.labels import COMPANY, FEATURE, KEY_HASH, KEY_NAME, LEDGER, TEAM
 from or_otel.dashboards.panels import COUNT, NO_ACCOUNT, SHARE, USD, Link, Query, graph, money_graph, stat
 from or_otel.dashboards.promql import JOB, of, said
-from or_otel.dashboards.rules import COST_1H, COST_5M, TO_DATE, increase
+from or_otel.dashboards.rules import COST_1H, COST_5M, MONTH_BEFORE, TO_DATE, increase
 from or_otel.dashboards.tables import Column, table
-from or_otel.dashboards.variables import GROUP, RANGE, Scope, ratio
+from or_otel.dashboards.variables import GROUP, Scope, ratio
 
 SCOPE = Scope(names=("environment", "service", "team", "feature", "company"))
 CALLS, TOKENS = increase(catalogue.CALLS), increase(catalogue.CLIENT_TOKENS)
 SPENT = SCOPE.total(COST_5M, group=(GROUP,))
 ALL_SPENT = SCOPE.total(COST_5M)
+MONTH, BEFORE = (f"sum({SCOPE.pick(series)})" for series in (TO_DATE["month"], MONTH_BEFORE))
+MONTH_BY_GROUP, BEFORE_BY_GROUP = (
+    f"sum by ({GROUP}) ({SCOPE.pick(series)})" for series in (TO_DATE["month"], MONTH_BEFORE)
+)
 LIFETIME = of(catalogue.KEY_USAGE_LIFETIME)
 NOTHING = "nothing spent in this range"
 SOURCE = "Source: or:cost_usd rules over the one pipeline chosen for each service."
@@ -63,15 +67,16 @@ GLANCE = Row(
         stat(
             "Spent this month",
             f"US dollars since the first of the month, UTC. {SOURCE}",
-            f"sum({SCOPE.pick(TO_DATE['month'])})",
+            MONTH,
             unit=USD,
             decimals=2,
         ),
         stat(
-            "Against the range before",
-            "Spending in this range compared with the range of the same length before it; 0 % is no change. Empty "
-            "when nothing was spent before.",
-            f"{ratio(ALL_SPENT, SCOPE.total(COST_5M, back=RANGE))} - 1",
+            "Against last month",
+            "Spending since the first of the month compared with the month before up to its same day and time, or its "
+            "last day; 0 % is no change. Empty when nothing was spent then, or Prometheus remembers no such time. "
+            + SOURCE,
+            f"{ratio(MONTH, BEFORE)} - 1",
             unit=SHARE,
             decimals=0,
             empty="nothing before",
@@ -152,22 +157,12 @@ GROUPS = Row(
         ),
         table(
             "Month to date",
-            "US dollars since the first of the month UTC, in this range, the change against the range before, "
-            f"calls, tokens. The menu of the panel downloads it as CSV. {SOURCE}",
-            Column(
-                title="Month",
-                expr=_who(f"sum by ({GROUP}) ({SCOPE.pick(TO_DATE['month'])})"),
-                unit=USD,
-                decimals=2,
-                is_bar=True,
-            ),
+            "US dollars since the first of the month UTC, in the month before up to its same day and time, and in the "
+            f"range shown with its calls and tokens. The menu of the panel downloads it as CSV. {SOURCE}",
+            Column(title="Month", expr=_who(MONTH_BY_GROUP), unit=USD, decimals=2, is_bar=True),
+            Column(title="Last month", expr=_who(BEFORE_BY_GROUP), unit=USD, decimals=2),
+            Column(title="Change", expr=_who(f"{ratio(MONTH_BY_GROUP, BEFORE_BY_GROUP)} - 1"), unit=SHARE, decimals=0),
             Column(title="Range", expr=_who(SPENT), unit=USD, decimals=2),
-            Column(
-                title="Change",
-                expr=_who(f"{ratio(SPENT, SCOPE.total(COST_5M, group=(GROUP,), back=RANGE))} - 1"),
-                unit=SHARE,
-                decimals=0,
-            ),
             Column(title="Calls", expr=_who(SCOPE.total(CALLS, group=(GROUP,))), decimals=0),
             Column(title="Tokens", expr=_who(SCOPE.total(TOKENS, group=(GROUP,))), decimals=0),
             keys=((WHO, "Who"),),
