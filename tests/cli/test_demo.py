@@ -73,6 +73,23 @@ def test_a_taken_port_of_the_simulated_openrouter_is_a_clear_error(tmp_path, ope
     assert "Traceback" not in answer.stderr
 
 
+def test_an_interrupted_demo_tells_what_was_spent_so_far(tmp_path):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    command = [sys.executable, "-u", "-m", "or_otel.cli", "demo", "--plain", "--duration", "600"]
+    with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+
+    assert first.startswith(("ok · ", "error · ", "cancelled · "))
+    assert "or-otel receipt" in out
+    assert re.search(r"tracked (= billed|\$\S+ is not billed)", out)
+    assert out.endswith(
+        "Interrupted: so far. What was asked at that moment may be billed, and its answer was never read.\n"
+    )
+    assert (process.returncode, err) == (130, "")
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_without_end_serves_others_and_ends_when_it_is_told(tmp_path, sink, end):
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

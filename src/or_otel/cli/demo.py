@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import signal
 import sys
 import time
 from collections import deque
@@ -46,6 +47,7 @@ What next:
   or-otel report --by model,team   where its money went
   or_otel.instrument()             one line, when OpenTelemetry is set up already
 """
+INTERRUPTED = "Interrupted: so far. What was asked at that moment may be billed, and its answer was never read.\n"
 
 
 @click.command("demo")
@@ -92,7 +94,7 @@ def demo_command(
                 return
             view = _view(screen, is_json=is_json, is_plain=is_plain)
             with view:
-                _watch(server.base_url, duration_s, found, view.show)
+                is_whole = _watch(server.base_url, duration_s, found, view.show)
         finally:
             or_otel.uninstrument()
         proof = proof_of(found, {entry.id: entry.spend for entry in server.book.entries})
@@ -103,7 +105,9 @@ def demo_command(
         screen.print(render(receipt))
         screen.print(Text(sentence(proof), style="bold green" if proof.is_equal else "bold red"))
         screen.print()
-        screen.print(NEXT, end="")
+        screen.print(NEXT if is_whole else INTERRUPTED, end="")
+    if not is_whole:
+        sys.exit(128 + signal.SIGINT)
     if not proof.is_equal:
         sys.exit(1)
 
@@ -159,8 +163,8 @@ def _spend_forever(base_url: str) -> None:
 
 def _watch(
     base_url: str, duration_s: float | None, found: list[Entry], show: Callable[[CallRecord, list[Entry]], None]
-) -> None:
-    """Run the workload; every finished call is noted down and shown."""
+) -> bool:
+    """Run the workload; every finished call is noted down and shown. False when Ctrl-C ended it."""
 
     def take(record: CallRecord) -> None:
         found.extend(entries_of(record, pid=os.getpid()))
@@ -169,9 +173,12 @@ def _watch(
     end = or_otel.on_call(take)
     try:
         run_workload(base_url, duration_s=duration_s)
+    except KeyboardInterrupt:
+        return False
     finally:
         or_otel.flush(FLUSH_S)
         end()
+    return True
 
 
 class _Silent:
