@@ -15,6 +15,8 @@ NOW = datetime(2026, 11, 21, 15, 30, tzinfo=UTC)
         ("7d", NOW - timedelta(days=7)),
         ("4w", NOW - timedelta(weeks=4)),
         ("today", datetime(2026, 11, 21, tzinfo=UTC)),
+        ("yesterday", datetime(2026, 11, 20, tzinfo=UTC)),
+        ("week", datetime(2026, 11, 16, tzinfo=UTC)),
         ("month", datetime(2026, 11, 1, tzinfo=UTC)),
         ("2026-11-02", datetime(2026, 11, 2, tzinfo=UTC)),
         ("2026-11-02T10:00+02:00", datetime(2026, 11, 2, 8, tzinfo=UTC)),

@@ -35,14 +35,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 AGE = re.compile(r"^(\d{1,6})([mhdw])$")
+PERIODS: Mapping[str, Callable[[datetime], int]] = {
+    "today": lambda _: 0,
+    "yesterday": lambda _: 1,
+    "week": lambda now: now.weekday(),
+    "month": lambda now: now.day - 1,
+}
+"""Word → how many days before today it begins."""
 PIPE_WIDTH = 200
 """Columns where the terminal's are not known."""
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.4
-    """A point in time: `90m`, `24h`, `7d`, `4w` ago, an ISO date or time, `today`, `month`; gives Unix seconds.
+    """A point in time: `90m`, `24h`, `7d`, `4w` ago, an ISO date or time, or where a period began; gives Unix seconds.
 
-    Days and months begin at midnight UTC, as OpenRouter's own periods do.
+    Days, weeks (on Monday) and months begin at midnight UTC, as OpenRouter's own periods do.
     """
 
     name = "when"
@@ -54,7 +61,8 @@ class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gener
         now = datetime.now(UTC)
         moment = moment_from(str(value), now)
         if moment is None:
-            self.fail(f"{value!r}: expected 90m, 24h, 7d, 4w, today, month or a date as {now:%Y-%m-%d}", param, ctx)
+            known = ", ".join(PERIODS)
+            self.fail(f"{value!r}: expected 90m, 24h, 7d, 4w, {known} or a date as {now:%Y-%m-%d}", param, ctx)
         return moment.timestamp()
 
 
@@ -67,10 +75,8 @@ def moment_from(text: str, now: datetime) -> datetime | None:
             return now - timedelta(seconds=int(age[1]) * UNIT_S[age[2]])
         except OverflowError:
             return None
-    if text == "today":
-        return midnight
-    if text == "month":
-        return midnight.replace(day=1)
+    if text in PERIODS:
+        return midnight - timedelta(days=PERIODS[text](now))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -201,7 +207,7 @@ def period_options(default: str | None) -> Callable[[F], F]:
             type=Moment(),
             default=default,
             show_default=True,
-            help="Begin of the period: 90m, 24h, 7d, 4w, today, month, or a date (UTC).",
+            help=f"Begin of the period: 90m, 24h, 7d, 4w, {', '.join(PERIODS)}, or a date (UTC).",
         )(function)
 
     return add
