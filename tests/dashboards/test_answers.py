@@ -11,7 +11,7 @@ from or_otel.dashboards import labels
 from or_otel.dashboards.boards.all_boards import BOARDS
 from or_otel.dashboards.promql import LE, label, of, tag
 from or_otel.dashboards.render import board_json
-from or_otel.dashboards.rules import Choices
+from or_otel.dashboards.rules import MONTH_BEFORE, Choices
 from or_otel.dashboards.variables import VARIABLES
 
 HOURS = 26
@@ -89,6 +89,9 @@ def everything():
                 series[f"{of(row).name}{{{told}}}"] = GAUGES.get(row, "5x{n}").format(n=samples)
             else:
                 series[f"{of(row).name}{{{told}}}"] = f"0+3x{samples}"
+    # Which reads what was recorded a month ago.
+    before = ", ".join(f'{name}="x"' for name in sorted(MONTH_BEFORE.labels | {tag("team"), tag("feature")}))
+    series[f"{MONTH_BEFORE.name}{{{before}}}"] = f"5x{samples}"
     return series
 
 

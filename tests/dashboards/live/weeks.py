@@ -35,6 +35,8 @@ APART_S = 1800
 """Between two steps of a dense last week, but for the last day."""
 FAR_S = 8 * 3600
 """Between two steps of the weeks before the last one."""
+SOME = 30
+"""Scenes, among which are most."""
 RARE = "pilot-station"
 """Asks once a day, and nobody else asks for its feature."""
 LANES = {"harbour-desk": "scrape", "harbour-api": "push", "nightly-report": "job", RARE: "scrape"}
@@ -181,8 +183,11 @@ def _live(weeks, begin_s, fine_s, apart_s, said):
             told.update({name: [] for name in services})
         kept = {}
         try:
-            for at_s in _steps(begin_s, fine_s, weeks.now_s, apart_s):
-                _step(weeks, server, clock, services, at_s, is_fine=at_s >= fine_s)
+            then_s = month_before(weeks.now_s)
+            for at_s in sorted({then_s, *_steps(begin_s, fine_s, weeks.now_s, apart_s)}):
+                # Then something must have been spent, also where that month had just begun.
+                least = SOME if at_s == then_s else 0
+                _step(weeks, server, clock, services, at_s, least=least, is_fine=at_s >= fine_s)
                 clock["at_s"] = at_s
                 # Between two polls the page tells the same.
                 if at_s % POLL_S == 0 or at_s < fine_s or at_s == weeks.now_s:
@@ -200,7 +205,7 @@ def _live(weeks, begin_s, fine_s, apart_s, said):
                 service.stop()
 
 
-def _step(weeks, server, clock, services, at_s, *, is_fine):
+def _step(weeks, server, clock, services, at_s, *, least, is_fine):
     # Just before the step: what is spent belongs to it, and to the same UTC day.
     clock["at_s"] = at_s - 60
     share = HOURS[int(at_s % DAY_S // 3600)] / 10
@@ -208,6 +213,7 @@ def _step(weeks, server, clock, services, at_s, *, is_fine):
     asked = {name: round(scenes * share) for name, scenes in busy.items()}
     if not is_fine:
         asked = {name: scenes * 4 for name, scenes in asked.items()}
+    asked = {name: max(scenes, least) for name, scenes in asked.items()}
     asked[RARE] = 0
     named = {}
     if at_s % DAY_S == 8 * 3600:
