@@ -161,6 +161,26 @@ def test_a_reader_puts_in_what_the_account_tells_once(tmp_path, journal, entry, 
     assert amend(ledger, "nobody", RECORD, learned_at_s=1.0) is None
 
 
+def test_only_what_openrouter_can_be_asked_for_in_the_period_is_asked_for(tmp_path, journal, entry, ledger):
+    missing = {"unpriced": "cancelled", "generation_id": "gen-1"}
+    made = [entry(**missing, call_started_at_s=at_s) for at_s in (10.0, 20.0, 30.0)]
+    journal("1", *map(to_line, made), to_line(entry(**missing, billing="direct", call_started_at_s=20.0)))
+    import_journals(tmp_path)
+
+    assert list(unpriced(ledger, since_s=15.0, until_s=30.0)) == [made[1]]
+    assert list(unpriced(ledger)) == made
+
+
+def test_a_record_is_put_beside_the_attempt_it_is_of(tmp_path, journal, cancelled, ledger):
+    again = replace(cancelled, attempt_id="second", number=2, generation_id="gen-2")
+    journal("1", to_line(cancelled), to_line(again))
+    import_journals(tmp_path)
+
+    amend(ledger, "second", replace(RECORD, id="gen-2"), learned_at_s=3000.0)
+
+    assert [each.total for each in find(ledger, "gen-1")] == [None, Decimal("0.30")]
+
+
 def test_what_program_and_reader_both_learned_counts_once(tmp_path, journal, cancelled, learned, ledger):
     journal("1", to_line(cancelled))
     import_journals(tmp_path)
@@ -217,6 +237,22 @@ def test_a_job_that_two_processes_polled_to_its_end_counts_once(tmp_path, journa
     assert (sums.calls, sums.total, sums.output_tokens) == (7, Decimal("0.875"), 21)
     assert (day_of_second.calls, day_of_second.total) == (1, None)
     assert [each.total for each in entries(ledger)][:2] == [Decimal("0.5"), None]
+
+
+def test_no_figure_of_a_job_counts_twice(tmp_path, journal, entry, ledger):
+    figures = {
+        **dict.fromkeys(("upstream", "input", "output", "tools"), Decimal("0.5")),
+        **dict.fromkeys(("input_tokens", "output_tokens"), 9),
+        **dict.fromkeys(("cache_read_tokens", "cache_write_tokens", "reasoning_tokens"), 3),
+    }
+    first, second = (polled(entry, **figures, is_byok=True, billing="byok") for _ in range(2))
+    journal("1", to_line(first), to_line(second))
+    import_journals(tmp_path)
+
+    booked, other = entries(ledger)
+
+    assert booked == first
+    assert other == replace(second, charged=None, **dict.fromkeys(figures))
 
 
 def test_the_one_that_told_a_price_books_the_job(tmp_path, journal, entry, ledger):

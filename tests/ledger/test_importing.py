@@ -97,6 +97,9 @@ def test_the_journal_of_a_dead_process_is_deleted_once_it_rests(tmp_path, entry,
     assert not path.exists()
     assert (early.lines, early.deleted, late.deleted, late.broken) == (1, 0, 1, 1)
     assert len(held(tmp_path)) == 1
+    with open_ledger(tmp_path / DATABASE) as ledger:
+        # A later journal may get both its name and its inode.
+        assert ledger.execute("SELECT count(*) FROM journals").fetchone() == (0,)
 
 
 def test_journals_of_living_processes_and_of_other_hosts_stay(tmp_path, entry, dead_pid):
@@ -116,15 +119,36 @@ def test_a_name_without_a_process_says_nothing_about_one():
     assert socket.gethostname()
 
 
-def test_a_journal_that_was_replaced_is_read_from_its_begin(tmp_path, entry):
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_journal_that_was_replaced_is_read_from_its_begin(tmp_path, entry, lines):
     path = write(tmp_path, living_name(), entry("0.1"), entry("0.2"))
     import_journals(tmp_path)
-    path.unlink()
-    write(tmp_path, path.name, entry("0.3"))
+    write(tmp_path, "another", *(entry("0.3") for _ in range(lines))).replace(path)
+
+    import_journals(tmp_path)
+
+    assert len(held(tmp_path)) == 2 + lines
+
+
+def test_a_journal_that_was_cut_is_read_from_its_begin(tmp_path, entry):
+    path = write(tmp_path, living_name(), entry("0.1"), entry("0.2"))
+    import_journals(tmp_path)
+    path.write_bytes(to_line(entry("0.3")))
 
     import_journals(tmp_path)
 
     assert len(held(tmp_path)) == 3
+
+
+def test_a_row_that_cannot_be_read_hides_no_other(tmp_path, entry):
+    broken, whole = entry("0.1"), entry("0.2")
+    write(tmp_path, living_name(), broken, whole)
+    import_journals(tmp_path)
+
+    with open_ledger(tmp_path / DATABASE) as ledger:
+        ledger.execute("UPDATE attempts SET line = 'x' WHERE attempt_id = ?", (broken.attempt_id,))
+
+    assert held(tmp_path) == [whole.attempt_id]
 
 
 def test_what_cannot_be_read_is_named_and_stops_nothing(tmp_path, entry):

@@ -91,11 +91,18 @@ def test_the_dearest_calls_come_first_with_their_share_of_everything(ledger_of, 
     assert (first.cumulative_share, second.cumulative_share) == (Decimal("0.6"), Decimal("0.9"))
 
 
+def test_calls_that_cost_nothing_have_no_share_of_it(ledger_of, entry):
+    free, unknown = calls(ledger_of(entry("0"), entry(None, unpriced="cancelled")))
+
+    assert (free.cumulative_share, unknown.cumulative_share) == (None, None)
+
+
 @pytest.mark.parametrize(("sort", "winner"), [("duration", "slow"), ("tokens", "long"), ("started", "late")])
 def test_calls_can_be_sorted_otherwise(ledger_of, entry, sort, winner):
     ledger = ledger_of(
         entry("1", call_id="slow", duration_s=99.0),
-        entry("1", call_id="long", input_tokens=9000),
+        entry("1", call_id="long", input_tokens=5000, output_tokens=4000),
+        entry("1", call_id="wide", input_tokens=6000),
         entry("1", call_id="late", call_started_at_s=5000.0),
     )
 

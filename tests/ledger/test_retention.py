@@ -94,6 +94,17 @@ def test_erasing_a_customer_leaves_no_trace_in_ledger_and_finished_journals(fill
     assert all(b"acme-secret" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_erasing_one_customer_keeps_what_nobody_had_imported_of_others(entry, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    made = [entry("1", call_id=name, tags={"customer": name}) for name in ("acme", "other")]
+    (tmp_path / f"{host_label()}-{process.pid}-1.jsonl").write_bytes(b"".join(map(to_line, made)))
+
+    count, left = erase_where(tmp_path, {"customer": "acme"}, now_s=NOW_S)
+
+    assert (count, left, held(tmp_path)) == (1, (), ["other"])
+
+
 def test_erasing_says_which_journals_may_still_hold_lines(fill, entry, tmp_path):
     name = f"{host_label()}-{os.getpid()}-1.jsonl"
     fill(entry("1", tags={"customer": "acme"}), name=name)

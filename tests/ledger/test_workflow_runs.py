@@ -104,12 +104,34 @@ def test_the_price_of_a_finished_task_holds_what_the_failed_ones_cost(ask, call)
     assert (research.runs, research.ok, research.errors, research.cancelled) == (4, 2, 1, 0)
     assert (research.cost, research.cost_per_ok_run, research.unpriced_calls) == (Decimal("1.0"), Decimal("0.5"), 1)
     assert research.cost_per_unit == Decimal(1) / 3
+    assert research.models == {"openai/gpt-5-mini": Decimal("1.0")}
 
 
 def test_without_a_finished_task_or_a_price_there_is_no_price_of_one(ask, call):
     (research,) = workflows(ask([call(None, "a", unpriced="error"), end("a", 1010.0, "error")]))
 
     assert (research.cost, research.cost_per_ok_run, research.cost_per_unit) == (None, None, None)
+
+
+def test_what_nobody_told_of_a_workflow_stays_unknown_and_hides_no_other_figure(ask, call):
+    told = [end("b", 1020.0), call("0.1", "b"), end("c", 1020.0), call("0.2", "c")]
+    blind = [call(None, "x", unpriced="error"), end("x", 1010.0, workflow="blind", units=2)]
+
+    research, other = workflows(ask([end("a", 1010.0), call(None, "a", unpriced="error"), *told, *blind]))
+
+    assert (research.name, research.cost, research.unpriced_calls) == ("research", Decimal("0.3"), 1)
+    assert (research.units, research.cost_per_unit, research.cost_per_ok_run) == (None, None, Decimal("0.1"))
+    assert (other.cost, other.cost_per_unit, other.cost_per_ok_run) == (None, None, None)
+
+
+def test_a_run_that_only_its_calls_tell_of_began_with_the_first_and_has_their_name(ask, call, entry):
+    inner = end("b", 1500.0, workflow="search", parent_run_id="a")
+    search = to_line(entry("0.2", workflow="search", workflow_run_id="b", call_started_at_s=1300.0))
+
+    (run, _) = ask([call("0.4", "a", 1200.0), call("0.1", "a", 1100.0), search, inner])
+
+    assert (run.id, run.workflow, run.started_at_s, run.outcome) == ("a", "research", 1100.0, None)
+    assert run.sums.total == Decimal("0.7")
 
 
 def test_a_period_holds_the_runs_that_began_in_it_with_all_their_calls(ask, call):
@@ -123,10 +145,10 @@ def test_a_period_holds_the_runs_that_began_in_it_with_all_their_calls(ask, call
 
 
 def test_a_run_without_calls_is_there_unless_calls_are_asked_for(ask, call):
-    lines = [end("empty", 1010.0), call("0.1", "a", tags={"team": "search"})]
+    lines = [end("empty", 1010.0), call("0.1", "a", tags={"team": "search"}), call("0.2", "a")]
 
-    assert {run.id for run in ask(lines)} == {"empty", "a"}
-    assert {run.id for run in ask(where={"team": "search"})} == {"a"}
+    assert {run.id: run.sums.total for run in ask(lines)} == {"empty": None, "a": Decimal("0.3")}
+    assert {run.id: run.sums.total for run in ask(where={"team": "search"})} == {"a": Decimal("0.1")}
 
 
 def test_calls_can_be_totalled_by_workflow_and_run(ask, call, tmp_path, entry):
@@ -157,6 +179,7 @@ def test_a_thousand_runs_add_up_to_the_last_digit(ask, call):
 
     assert len(runs) == 1000
     assert sum(run.sums.total for run in runs) == sum(amounts)
+    assert [run.sums.total for run in runs] == sorted((run.sums.total for run in runs), reverse=True)
 
 
 def test_runs_of_erased_calls_do_not_stay_as_empty_ones(ask, call, tmp_path):

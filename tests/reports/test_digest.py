@@ -59,7 +59,7 @@ def test_json_holds_exact_money_by_section(digest):
     assert (
         told["sections"]["teams"]["rows"][0] | {"team": "a|b", "cost_usd": "2"} == told["sections"]["teams"]["rows"][0]
     )
-    assert told["alarms"] == ["Budgets: month: $2.50 of $1.00 (250%), over."]
+    assert told["alarms"] == ["Budgets: month: ≥ $2.50 of $1.00 (250%), over."]
 
 
 def test_people_see_alarms_first_and_every_section(digest):
@@ -67,13 +67,13 @@ def test_people_see_alarms_first_and_every_section(digest):
     screen.print(render(digest))
     lines = screen.file.getvalue().splitlines()
 
-    assert lines[1] == "! Budgets: month: $2.50 of $1.00 (250%), over."
+    assert lines[1] == "! Budgets: month: ≥ $2.50 of $1.00 (250%), over."
     assert {section.title for section in digest.sections} <= {line.strip() for line in lines}
 
 
 def test_a_message_is_a_few_lines(digest):
     assert summary(digest).splitlines() == [
         "$2.50 for 2 calls.",
-        "Budgets: month: $2.50 of $1.00 (250%), over.",
+        "Budgets: month: ≥ $2.50 of $1.00 (250%), over.",
         "$0.50 (20%) went into answers that are not whole.",
     ]

@@ -57,11 +57,14 @@ def test_budgets_of_tags_are_the_clients_own(frame, call, sections_of, rows_of):
 
 
 def test_the_worst_budget_comes_first(frame, call, sections_of, rows_of):
-    limits = (budget("calm"), budget("spent", limit_usd=Decimal(1)), budget("close", limit_usd=Decimal("2.4")))
+    amounts = {"calmest": "200", "calm": "100", "spent": "1", "close": "2.4"}
+    limits = tuple(budget(name, limit_usd=Decimal(amount)) for name, amount in amounts.items())
 
-    rows = rows_of(sections_of(Budgets(frame(budgets=limits)), [call("2")])["budgets"])
+    section = sections_of(Budgets(frame(budgets=limits)), [call("2")])["budgets"]
 
-    assert [row["budget"] for row in rows] == ["spent", "close", "calm"]
+    assert [row["budget"] for row in rows_of(section)] == ["spent", "close", "calm", "calmest"]
+    assert section.lead == "spent: ≥ $2.00 of $1.00 (200%), over. close: ≥ $2.00 of $2.40 (83%), watch."
+    assert section.is_alarm
 
 
 def test_a_key_s_budget_counts_the_calls_of_that_key(frame, call, sections_of, rows_of):

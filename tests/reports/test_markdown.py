@@ -22,7 +22,7 @@ def test_what_wants_a_look_stands_first_and_notes_stand_below(frame, call):
 
     text = to_markdown(digest_of(frame(budgets=budgets), [call("2")]))
 
-    assert "2026\n\n- **Budgets: month: $2.00 of $1.00 (200%), over.**\n\n## Spent" in text
+    assert "2026\n\n- **Budgets: month: ≥ $2.00 of $1.00 (200%), over.**\n\n## Spent" in text
     assert "\n\n_Spent as this ledger saw it: " in text
 
 

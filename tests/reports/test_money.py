@@ -48,6 +48,7 @@ def test_counts_tokens_times_and_shares_are_short():
         "4.56M",
         "7B",
     ]
+    assert [tokens(number) for number in (10_000, 1_000_000, 1_000_000_000)] == ["10k", "1M", "1B"]
     assert [seconds(value) for value in (None, 0.085, 1.239, 12.34, 185)] == [
         "unknown",
         "85 ms",
@@ -61,3 +62,4 @@ def test_counts_tokens_times_and_shares_are_short():
 
 def test_nouns_agree_with_their_number():
     assert [plural(1, "call"), plural(0, "call"), plural(2, "retry")] == ["1 call", "0 calls", "2 retries"]
+    assert [plural(2, "day"), plural(1000, "key")] == ["2 days", "1,000 keys"]

@@ -26,13 +26,14 @@ def test_a_period_stands_beside_the_one_before_up_to_the_same_time(frame, call, 
 
 
 def test_a_month_stands_beside_the_same_stretch_of_the_last_one_and_the_whole_of_it(frame, call, sections_of, rows_of):
-    calls = [call("5", days_ago=40), call("7", days_ago=25), call("3", days_ago=15), call("1")]
+    calls = [call("9", days_ago=60), call("5", days_ago=40), call("7", days_ago=25), call("3", days_ago=15), call("1")]
 
     rows = {row["period"]: row for row in rows_of(sections_of(Spent(frame()), calls)["spent"])}
 
     assert rows["month"]["cost_usd"] == Decimal(4)
     assert rows["last_so_far"]["cost_usd"] == Decimal(5)
     assert rows["last_month"]["cost_usd"] == Decimal(12)
+    assert rows["month"]["change"] == "-20%"
 
 
 def test_what_lies_before_the_ledger_s_begin_is_not_taken_for_nothing(frame, call, sections_of, rows_of):
@@ -47,7 +48,47 @@ def test_unknown_money_makes_a_sum_a_floor(frame, call, sections_of):
     section = sections_of(Spent(frame()), [call("1"), call(None, unpriced="cancelled")])["spent"]
 
     assert section.lead == "≥ $1.00 for 2 calls."
-    assert 0 in section.table.floors
+    assert section.table.floors == {0, 2}
+
+
+def test_money_that_nobody_told_is_unknown_and_a_time_without_calls_cost_nothing(frame, call, sections_of, rows_of):
+    calls = [call("9", days_ago=60), call(None, unpriced="cancelled")]
+
+    spent = {row["period"]: row["cost_usd"] for row in rows_of(sections_of(Spent(frame()), calls)["spent"])}
+    days = sections_of(Days(frame()), calls)["days"]
+
+    assert (spent["period"], spent["before"], spent["last_month"]) == (None, Decimal(0), Decimal(0))
+    assert [row["cost_usd"] for row in rows_of(days)] == [*[Decimal(0)] * 6, None]
+    assert days.table.floors == {6}
+
+
+def test_months_begin_at_midnight_utc_and_end_at_the_period_s_end(frame, call, sections_of, rows_of):
+    begin = 20 + 0.5 - 60 / 86_400  # days from the first of November to the noon's last minute
+    calls = [
+        call("1", days_ago=begin + 31.001),  # 30 September
+        call("2", days_ago=begin + 31),
+        call("4", days_ago=begin + 0.001),
+        call("8", days_ago=begin),
+        call("16"),
+        call("32", days_ago=-60 / 86_400),  # at the very end
+    ]
+
+    section = sections_of(Spent(frame()), calls)["spent"]
+    rows = {row["period"]: row["cost_usd"] for row in rows_of(section)}
+
+    assert (rows["month"], rows["last_month"], rows["last_so_far"]) == (Decimal(24), Decimal(6), Decimal(2))
+    assert [series.values[-1] for series in section.chart.series] == [Decimal(24), Decimal(6)]
+
+
+def test_a_period_that_ends_with_a_month_is_held_against_that_month(frame, call, noon_s, sections_of, rows_of):
+    end_s = noon_s - 20.5 * 86_400  # 1 November, 00:00
+    october = frame(since_s=end_s - 7 * 86_400, until_s=end_s)
+
+    section = sections_of(Spent(october), [call("4", days_ago=60), call("2", days_ago=30)])["spent"]
+
+    spent = {row["period"]: row["cost_usd"] for row in rows_of(section)}
+    assert (spent["month"], spent["last_month"]) == (Decimal(2), Decimal(4))
+    assert read_from_s(frame(since_s=end_s - 86_400, until_s=end_s, days=1)) == end_s - 61 * 86_400  # 1 September
 
 
 def test_the_running_totals_of_both_months_are_drawn(frame, call, sections_of):
@@ -65,7 +106,7 @@ def weeks(call, cost, days_ago, count=5):
     return [call(cost, days_ago=days_ago + 7 * number) for number in range(count, 0, -1)]
 
 
-def test_a_day_twice_as_dear_as_its_weekday_usually_is_stands_out(frame, call, sections_of):
+def test_a_day_twice_as_dear_as_its_weekday_usually_is_stands_out(frame, call, sections_of, rows_of):
     usual = [call("1", days_ago=60), *weeks(call, "10", 3)]  # Wednesdays
 
     calm = sections_of(Days(frame()), [*usual, call("19", days_ago=3)])
@@ -74,6 +115,7 @@ def test_a_day_twice_as_dear_as_its_weekday_usually_is_stands_out(frame, call, s
     assert "anomalies" not in calm
     assert wild["anomalies"].lead == "Wed 18 Nov: $31.00, 3.1 times the usual $10.00."
     assert wild["anomalies"].is_alarm
+    assert [row["title"] for row in rows_of(wild["days"]) if row["is_unusual"]] == ["Wed 18 Nov"]
 
 
 def test_one_wild_day_of_the_past_does_not_change_what_is_usual(frame, call, sections_of, rows_of):
@@ -102,7 +144,7 @@ def test_cents_on_a_day_that_usually_costs_nothing_are_no_news(frame, call, sect
 
 
 def test_days_are_drawn_by_the_dearest_models_and_the_rest_together(frame, call, sections_of):
-    calls = [call(str(10 - number), response_model=f"m/{number}") for number in range(8)]
+    calls = [call(str(10 - number), response_model=f"m/{number}") for number in reversed(range(8))]
 
     chart = sections_of(Days(frame()), calls)["days"].chart
 

@@ -5,7 +5,7 @@ import pytest
 
 from or_otel.accounts import ActivityRow
 from or_otel.days import begin_s
-from or_otel.reports.causes import Billed, merged
+from or_otel.reports.causes import Billed, Cause, merged
 from or_otel.reports.explaining import explained, placed
 from or_otel.reports.reconciliation import compared, rebooked, tracked_from
 
@@ -140,7 +140,20 @@ def test_a_free_variant_is_another_model_though_both_have_one_dated_name(call):
 
     found = compared(tracked_from(calls, rows, KEYS), rows, days=[DAY], by=("key", "model"))
 
-    assert {each.model: each.client.credits_usd for each in found} == {paid: Decimal("0.2"), FREE: 0}
+    assert {each.model: (each.client.requests, each.client.credits_usd) for each in found} == {
+        paid: (1, Decimal("0.2")),
+        FREE: (1, 0),
+    }
+
+
+def test_of_several_names_of_one_dated_model_the_one_asked_for_counts(call):
+    dated, twin, paid = f"{MINI}-2025-08-07", f"{MINI}-latest", FREE.removesuffix(":free")
+    rows = [row("0.1", permaslug=dated), row("0.1", model=twin, permaslug=dated), row(model=paid), row(model=FREE)]
+    asked = [(dated, twin), (dated, None), ("llama-3.3-70b-instruct", FREE), ("llama-3.3-70b-instruct", paid)]
+
+    found = tracked_from([call("0", response_model=got, request_model=name) for got, name in asked], rows, KEYS)
+
+    assert [each.model for each in found] == [twin, MINI, FREE, paid]
 
 
 def test_a_variant_is_told_by_its_suffix_where_names_are_written_otherwise(call):
@@ -163,6 +176,31 @@ def test_effective_prices_take_off_what_the_contract_says(call):
 
     assert whole.client.byok_effective_usd == whole.provider.byok_effective_usd == Decimal("1.70")
     assert whole.client.byok_usd == 2
+
+
+def test_tokens_add_up_on_both_sides(call):
+    tokens = [{"input_tokens": 10, "output_tokens": 4}, {"input_tokens": 7, "output_tokens": 2}]
+    rows = both(*(row("0.1", **each) for each in tokens), row("0"))
+
+    (whole,) = compared(tracked_from([call("0.1", **each) for each in [*tokens, {}]], rows, KEYS), rows, days=[DAY])
+
+    assert (whole.client.input_tokens, whole.client.output_tokens) == (17, 6)
+    assert (whole.provider.input_tokens, whole.provider.output_tokens) == (17, 6)
+
+
+def test_each_key_stands_apart_with_its_fingerprint_the_oldest_day_first(call):
+    rows = both(row("0.4", key_hash=OTHER), row("0.2", day=NEXT), row("0.1"))
+    calls = [call("0.4", key_id="f" * 12), call("0.2", day=NEXT), call("0.1"), call("0.3", key_id=None)]
+
+    found = daily(calls, rows, days=[NEXT, DAY], hash_of=KEYS | {"f" * 12: OTHER})
+
+    assert [(each.day, each.key_hash, each.fingerprint, each.client.credits_usd) for each in found] == [
+        (DAY, None, None, Decimal("0.3")),
+        (DAY, HASH, MARK, Decimal("0.1")),
+        (DAY, OTHER, "f" * 12, Decimal("0.4")),
+        (NEXT, HASH, MARK, Decimal("0.2")),
+    ]
+    assert [each.is_two_sided for each in found] == [False, True, True, True]
 
 
 def test_an_unknown_fingerprint_stands_alone_and_is_never_joined(call):
@@ -234,6 +272,75 @@ def test_one_known_day_is_enough_where_the_other_is_not_closed_yet(call):
     tracked = rebooked(tracked_from([noon, late], both(row("0.1")), KEYS), both(row("0.1")), [DAY])
 
     assert [each.day for each in tracked] == [DAY, NEXT]
+
+
+def test_a_call_that_began_long_before_midnight_and_ended_beyond_it_moves(call):
+    long = call("0.2", at_s=80_000, took_s=6500)
+    rows = both(row("0.2", day=NEXT))
+
+    assert [each.day for each in rebooked(tracked_from([long], rows, KEYS), rows, [NEXT])] == [NEXT]
+
+
+def test_a_day_that_agrees_gives_no_call_away_to_one_that_lacks_it(call):
+    calls = [call("0.1"), call("0.2", at_s=86_399, took_s=5)]
+    rows = both(row("0.3", requests=2), row("0.2", day=NEXT))
+
+    assert [each.day for each in rebooked(tracked_from(calls, rows, KEYS), rows, [DAY, NEXT])] == [DAY, DAY]
+
+
+def test_a_day_that_lacks_others_too_takes_a_call_that_is_one_too_many_before(call):
+    calls = [call("0.1"), call("0.2", at_s=86_399, took_s=5)]
+    rows = both(row("0.1"), row("0.7", requests=2, day=NEXT))
+
+    assert [each.day for each in rebooked(tracked_from(calls, rows, KEYS), rows, [DAY, NEXT])] == [DAY, NEXT]
+
+
+def test_without_rows_of_keys_calls_move_by_the_account_s_own(call):
+    late = call("0.2", at_s=86_399, took_s=5)
+    rows = [row("0.2", day=NEXT, key_hash=None)]
+
+    assert [each.day for each in rebooked(tracked_from([late], rows, KEYS), rows, [DAY, NEXT])] == [NEXT]
+
+
+def test_a_call_moves_only_where_its_own_key_is_billed(call):
+    strange, late = (call("0.2", at_s=86_399, took_s=5, key_id=mark) for mark in ("f" * 12, MARK))
+    rows = both(row("0.2", day=NEXT), row("0.5", requests=2, key_hash=OTHER))
+
+    moved = [rebooked(tracked_from([strange, late], rows, KEYS), rows, days) for days in ([DAY, NEXT], [DAY])]
+
+    assert [[each.day for each in some] for some in moved] == [[DAY, NEXT]] * 2
+
+
+def test_days_that_agree_once_a_call_has_moved_are_left_alone(call):
+    late = call("0.2", at_s=86_399, took_s=5)
+    early = [call("0.2", at_s=number, day=NEXT + timedelta(days=1)) for number in (10, 20)]
+    rows = both(row("0.2", day=NEXT))
+
+    moved = rebooked(tracked_from([late, *early], rows, KEYS), rows, [DAY, NEXT])
+
+    assert [each.day for each in moved] == [NEXT, *[NEXT + timedelta(days=1)] * 2]
+
+
+@pytest.mark.parametrize(
+    ("booked", "fields"),
+    [
+        (row("0.2", requests=0, day=NEXT), {}),
+        (row("0", requests=1, day=NEXT), {}),
+        (row("0", requests=1, day=NEXT), {"charged": Decimal(0), "is_byok": True, "upstream": Decimal("0.2")}),
+    ],
+)
+def test_neither_requests_nor_credits_nor_own_keys_may_get_worse_by_a_move(call, booked, fields):
+    late = call("0.2", at_s=86_399, took_s=5, **fields)
+    rows = both(row("0", requests=0), booked)
+
+    assert [each.day for each in rebooked(tracked_from([late], rows, KEYS), rows, [DAY, NEXT])] == [DAY]
+
+
+def test_near_midnights_with_many_calls_those_that_do_not_cross_it_stay(call):
+    near = [call(f"0.0{number}", at_s=86_200 + number) for number in range(1, 30)]
+    rows = both(row(str(sum(each.charged for each in near[1:])), requests=28), row("0.01", day=NEXT))
+
+    assert {each.day for each in rebooked(tracked_from(near, rows, KEYS), rows, [DAY, NEXT])} == {DAY}
 
 
 def test_only_those_of_many_near_a_midnight_move_that_make_it_right(call):
@@ -435,3 +542,23 @@ def test_causes_of_several_days_add_up_by_kind(call):
     causes = explain([call("0.1"), call("0.1", day=NEXT)], rows, days=[DAY, NEXT])
 
     assert told(merged([*causes[DAY], *causes[NEXT]])) == [("untracked", 2, Decimal("0.6"), 0)]
+
+
+def test_merged_causes_are_as_certain_as_the_least_certain_and_stand_by_their_money():
+    causes = [
+        Cause(kind="midnight", count=1, credits_usd=Decimal(9)),
+        Cause(kind="unpriced", count=2),
+        Cause(kind="batch", count=1, byok_usd=Decimal("0.1"), evidence="one", examples=("a", "b", "c")),
+        Cause(kind="refund", count=1, credits_usd=Decimal("-0.5"), byok_usd=Decimal("0.1")),
+        Cause(kind="batch", count=1, byok_usd=Decimal("0.1"), evidence="two", is_certain=False, examples=tuple("defg")),
+    ]
+
+    found = merged(causes)
+
+    assert [(cause.kind, cause.total_usd) for cause in found] == [
+        ("refund", Decimal("-0.4")),
+        ("batch", Decimal("0.2")),
+        ("unpriced", None),
+        ("midnight", Decimal(9)),
+    ]
+    assert (found[1].evidence, found[1].is_certain, found[1].examples) == ("one; two", False, tuple("abcde"))

@@ -37,7 +37,7 @@ def test_retries_are_told_by_what_failed_with_the_time_they_took(frame, call, se
         ("error", 1, 2.0, Decimal("0.5")),
     ]
     assert section.table.floors == {1}
-    assert section.lead == "2 calls took 3 attempts that came to nothing: 6 s of waiting, $0.50."
+    assert section.lead == "2 calls took 3 attempts that came to nothing: 6 s of waiting, ≥ $0.50."
 
 
 def test_loops_and_large_inputs_are_told_by_what_they_were_for(frame, call, sections_of, rows_of):
@@ -52,6 +52,24 @@ def test_loops_and_large_inputs_are_told_by_what_they_were_for(frame, call, sect
 
     assert (loop["use"], loop["calls"], loop["cost_usd"]) == ("chat", 1, Decimal(3))
     assert (large["use"], large["input_tokens_each"]) == ("research", 90_000)
+
+
+def test_loops_without_a_price_are_no_free_ones_and_the_dearest_come_first(frame, call, sections_of, rows_of):
+    loop = {"is_retry_loop": True, "input_tokens": 30}
+    calls = [
+        call("1", **loop, tags={"feature": "a"}),
+        call(None, **loop, tags={"feature": "b"}, unpriced="cancelled"),
+        call("3", **loop, tags={"feature": "b"}),
+    ]
+
+    section = sections_of(loops(frame()), calls)["retry_loops"]
+
+    assert [(row["use"], row["calls"], row["input_tokens_each"], row["cost_usd"]) for row in rows_of(section)] == [
+        ("b", 2, 30, Decimal(3)),
+        ("a", 1, 30, Decimal(1)),
+    ]
+    assert section.table.floors == {0}
+    assert section.lead.endswith(": ≥ $4.00.")
 
 
 def test_what_caches_saved_is_what_was_figured_then_else_by_the_list(frame, call, sections_of, rows_of):

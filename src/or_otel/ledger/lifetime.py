@@ -51,15 +51,18 @@ class Group(NamedTuple):
     tags: tuple[tuple[str, str], ...] = ()
 
 
-ASKED_AS: Mapping[str, str] = {
-    "service": "service",
-    "operation": "operation",
-    "server": "server",
-    "request_model": "request_model",
-    "app": "app_name",
-    "environment": "environment",
+ASKED_AS: Mapping[str, tuple[str, ...]] = {
+    "model": ("response_model", "request_model"),
+    "provider": ("provider", "server"),
+    "key": ("key_name", "key_id"),
+    "service": ("service",),
+    "operation": ("operation",),
+    "server": ("server",),
+    "request_model": ("request_model",),
+    "app": ("app_name",),
+    "environment": ("environment",),
 }
-"""Words of a question to the ledger → fields of a group that answer them alone."""
+"""Words of a question to the ledger → fields of a group that answer them: the first one that is told."""
 
 
 @dataclass(slots=True)
@@ -210,12 +213,7 @@ def forget_where(ledger: sqlite3.Connection, where: Mapping[str, str]) -> None:
     """
     _prepare(ledger)
     for group, _ in list(_pruned(ledger)):
-        tags = dict(group.tags)
-        told = [
-            getattr(group, ASKED_AS[word]) == value if word in ASKED_AS else tags.get(word) == value
-            for word, value in where.items()
-        ]
-        if told and all(told):
+        if where and all(_answer(group, word) == value for word, value in where.items()):
             ledger.execute("DELETE FROM pruned_sums WHERE grouping = ?", (_text(group),))
 
 
@@ -255,6 +253,13 @@ def sums_of(attempts: Iterable[Entry], tags: frozenset[str]) -> Sums:
 
 
 # Parts ----------------------------------------------------------------------------------------------------------------
+
+
+def _answer(group: Group, word: str) -> str | None:
+    if word not in ASKED_AS:
+        return dict(group.tags).get(word)
+    told: list[str | None] = [getattr(group, name) for name in ASKED_AS[word]]
+    return next(filter(None, told), told[-1])
 
 
 def _prepare(ledger: sqlite3.Connection) -> None:

@@ -20,6 +20,10 @@ from or_otel.ledger.queries import entries
 KEEP_DAYS = 90
 MAX_BYTES = 512 * 1024 * 1024
 """About half a million attempts."""
+AT_ONCE = 10_000
+"""Attempts whose ids are held in memory at once."""
+OLD = "WHERE call_started_at_s < ? ORDER BY call_started_at_s LIMIT ?"
+OLDEST_TENTH = "ORDER BY call_started_at_s LIMIT (SELECT count(*) / 10 + 1 FROM attempts)"
 
 
 def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DAYS, max_bytes: int = MAX_BYTES) -> int:
@@ -27,17 +31,7 @@ def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DA
     deleted = prune(ledger, older_than_s=now_s - days * DAY_S)
     while _used_bytes(ledger) > max_bytes:
         with writing(ledger):
-            rows = ledger.execute(
-                "SELECT attempt_id, call_started_at_s FROM attempts ORDER BY call_started_at_s"
-                " LIMIT (SELECT count(*) / 10 + 1 FROM attempts)"
-            ).fetchall()
-            chosen = {attempt_id for attempt_id, _ in rows}
-            last_s = max((started_at_s for _, started_at_s in rows), default=0.0)
-            oldest = entries(ledger, until_s=math.nextafter(last_s, math.inf))
-            put_by(ledger, (entry for entry in oldest if entry.attempt_id in chosen))
-            ledger.executemany("DELETE FROM attempts WHERE attempt_id = ?", [(each,) for each in chosen])
-            gone = len(chosen)
-            _forget_what_hung_on_them(ledger)
+            gone = _let_go(ledger, OLDEST_TENTH)
         if not gone:
             break
         deleted += gone
@@ -46,13 +40,31 @@ def keep_within(ledger: sqlite3.Connection, *, now_s: float, days: int = KEEP_DA
 
 def prune(ledger: sqlite3.Connection, *, older_than_s: float) -> int:
     """Delete attempts of calls that began before a moment; gives how many."""
+    deleted = 0
     with writing(ledger):
-        put_by(ledger, entries(ledger, until_s=older_than_s))
+        while gone := _let_go(ledger, OLD, older_than_s, AT_ONCE):
+            deleted += gone
         ledger.execute("DELETE FROM amendments WHERE call_started_at_s < ?", (older_than_s,))
         ledger.execute("DELETE FROM run_sayings WHERE said_at_s < ?", (older_than_s,))
-        deleted = ledger.execute("DELETE FROM attempts WHERE call_started_at_s < ?", (older_than_s,)).rowcount
-        _forget_what_hung_on_them(ledger)
     return deleted
+
+
+def _let_go(ledger: sqlite3.Connection, which: str, *values: float) -> int:
+    """Put attempts by and delete them; gives how many. To be called within a transaction."""
+    rows = ledger.execute(f"SELECT attempt_id, call_started_at_s FROM attempts {which}", values)  # noqa: S608 -- fixed
+    leaving = dict(rows.fetchall())
+    # Who fetched the same job leaves with it: alone it would book the job's money once more.
+    fetched = ledger.execute(
+        "SELECT one.attempt_id, attempts.attempt_id, call_started_at_s FROM fetches AS one"
+        " JOIN fetches AS other ON other.job = one.job AND other.attempt_id <> one.attempt_id"
+        " JOIN attempts ON attempts.attempt_id = other.attempt_id"
+    ).fetchall()
+    leaving |= {other: at_s for one, other, at_s in fetched if one in leaving}
+    until_s = math.nextafter(max(leaving.values(), default=0.0), math.inf)
+    put_by(ledger, (entry for entry in entries(ledger, until_s=until_s) if entry.attempt_id in leaving))
+    ledger.executemany("DELETE FROM attempts WHERE attempt_id = ?", [(attempt_id,) for attempt_id in leaving])
+    _forget_what_hung_on_them(ledger)
+    return len(leaving)
 
 
 def _forget_what_hung_on_them(ledger: sqlite3.Connection) -> None:

@@ -36,15 +36,19 @@ class Budgets:
         spendings = (*self._frame.account_spendings, *self._ledger.spendings())
         states = [budget_state(budget, spendings, now_s=self._frame.until_s) for budget in self._frame.budgets]
         states.sort(key=lambda state: (RANK.index(state.state), -(state.used or 0.0)))
-        bad = [state for state in states if state.state in {"over", "warn"}]
-        is_by_ledger = not self._is_account_known and any(budget.source == "account" for budget in self._frame.budgets)
+        floors = frozenset(
+            place
+            for place, state in enumerate(states)
+            if state.budget.source == "account" and not self._is_account_known
+        )
+        bad = [place for place, state in enumerate(states) if state.state in {"over", "warn"}]
         notes = []
-        if is_by_ledger:
+        if floors:
             notes.append("Spent as this ledger saw it: the account was never asked, and other machines count too.")
         yield Section(
             name="budgets",
             title="Budgets",
-            lead=" ".join(map(_said, bad)) or None,
+            lead=" ".join(_said(states[place], is_floor=place in floors) for place in bad) or None,
             table=Table(
                 columns=(
                     Column(name="budget", title="budget"),
@@ -58,9 +62,7 @@ class Budgets:
                     Column(name="state_words", title="state"),
                 ),
                 rows=tuple(map(_row, states)),
-                floors=frozenset(
-                    place for place, state in enumerate(states) if is_by_ledger and state.budget.source == "account"
-                ),
+                floors=floors,
             ),
             notes=tuple(notes),
             is_alarm=bool(bad),
@@ -82,8 +84,8 @@ def _row(state: BudgetState) -> tuple[Value, ...]:
     )
 
 
-def _said(state: BudgetState) -> str:
-    said = f"{state.budget.name}: {usd(state.spent_usd)} of {usd(state.budget.limit_usd)}"
+def _said(state: BudgetState, *, is_floor: bool) -> str:
+    said = f"{state.budget.name}: {usd(state.spent_usd, is_floor=is_floor)} of {usd(state.budget.limit_usd)}"
     if state.used is not None:
         said += f" ({share(state.used)})"
     return f"{said}, {WORDS[state.state]}."

@@ -188,7 +188,8 @@ def split_note(split: Split) -> str:
     """Say which days a split holds, and what they come to."""
     whole = total(sums.total_usd for sums in split.groups.values())
     last = split.until - timedelta(days=1)
-    words = f"{usd(whole)} on the closed UTC days {split.since.isoformat()} to {last.isoformat()}"
+    is_floor = any(sums.is_floor for sums in split.groups.values())
+    words = f"{usd(whole, is_floor=is_floor)} on the closed UTC days {split.since.isoformat()} to {last.isoformat()}"
     if split.today is not None:
         words += (
             f", and {usd(total(split.today.values()))} today as of {datetime.fromtimestamp(split.at_s, UTC):%H:%M} UTC"

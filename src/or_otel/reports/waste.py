@@ -6,7 +6,7 @@ What a call showed when it ended stands in its entry. `PARTS` is what `or-otel r
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from or_otel.entries import Entry
 from or_otel.facts import ZERO
@@ -47,12 +47,12 @@ class Retries:
         ordered = sorted(self._reasons.items(), key=lambda item: (-item[1].count, item[0]))
         attempts = sum(tally.count for tally in self._reasons.values())
         seconds = sum(tally.seconds for tally in self._reasons.values())
-        cost = sum((tally.cost for tally in self._reasons.values()), ZERO)
+        cost = _cost(self._reasons.values())
         yield Section(
             name="retries",
             title="Retries by clients",
             lead=f"{plural(self._calls, 'call')} took {plural(attempts, 'attempt')} that came to nothing: "
-            f"{seconds:,.0f} s of waiting, {usd(cost)}.",
+            f"{seconds:,.0f} s of waiting, {cost}.",
             table=Table(
                 columns=(
                     Column(name="reason", title="failed with"),
@@ -89,11 +89,11 @@ class Marked:
             return
         places = sorted(self._tallies, key=lambda place: (-self._tallies[place].cost, place))
         calls = sum(tally.calls for tally in self._tallies.values())
-        cost = sum((tally.cost for tally in self._tallies.values()), ZERO)
+        cost = _cost(self._tallies.values())
         yield Section(
             name=self._name,
             title=self._title,
-            lead=f"{plural(calls, 'call')} {self._says}: {usd(cost)}.",
+            lead=f"{plural(calls, 'call')} {self._says}: {cost}.",
             table=Table(
                 columns=(
                     Column(name="use", title="used for"),
@@ -113,6 +113,11 @@ class Marked:
             ),
             notes=(self._note,),
         )
+
+
+def _cost(tallies: Collection[Tally]) -> str:
+    whole = sum((tally.cost for tally in tallies), ZERO)
+    return usd(whole, is_floor=any(tally.is_floor for tally in tallies))
 
 
 def loops(frame: Frame) -> Marked:
