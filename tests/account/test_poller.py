@@ -7,8 +7,9 @@ import pytest
 
 from or_otel import guard
 from or_otel.account.client import AccountClient
-from or_otel.account.poller import FAULT, PLACE, Poller, Snapshot
+from or_otel.account.poller import FAULT, PLACE, Observed, Poller, Snapshot
 from or_otel.account.schedule import HOUR_S, INTERVALS_S, Task
+from or_otel.accounts import AccountKey
 from or_otel.days import DAY_S
 from or_otel.simulator.account import MANAGEMENT_KEY, SEARCH_KEY
 from or_otel.simulator.scenarios import Scenario
@@ -104,6 +105,7 @@ def test_a_failing_endpoint_keeps_its_last_value_and_hides_no_other(rig, openrou
     assert set(asked) == {"/key", "/keys", "/credits"}
     trouble = snapshot.troubles[Task("keys")]
     assert (trouble.error_type, trouble.count, trouble.is_hidden) == ("502", 1, False)
+    assert snapshot.hidden == frozenset()
     assert "502" in trouble.message
     assert snapshot.succeeded_at_s["keys"] == NOON
 
@@ -158,6 +160,12 @@ def test_nothing_is_known_of_the_key_before_the_first_poll():
     assert Snapshot().key_kind is None
 
 
+def test_a_management_key_is_known_before_it_told_the_keys():
+    key = Observed(value=AccountKey(is_management=True), at_s=NOON)
+
+    assert Snapshot(key=key).key_kind == "management"
+
+
 def test_a_watched_model_that_does_not_exist_does_not_hide_the_others(rig):
     rig = rig(models=["no/such-model", "anthropic/claude-haiku-4.5"])
 
@@ -179,8 +187,30 @@ def test_the_activity_of_each_key_is_asked_in_the_poll_that_lists_it_and_goes_wi
     second, _ = rig.poll(NOON + 60)
 
     assert asked.count("/activity") == 2
+    assert any(f"api_key_hash={'a' * 64}" in request.path for request in openrouter.requests)
     assert set(first.activity_by_key) == {"a" * 64}
     assert set(second.activity_by_key) == {"b" * 64}
+
+
+def test_the_trouble_of_a_key_that_is_gone_goes_with_it(rig, openrouter):
+    openrouter.script(Scenario(body={"data": []}), path="/workspaces")
+    openrouter.script(Scenario(body={"data": [{"hash": "a" * 64}]}), Scenario(body={"data": []}), path="/keys")
+    openrouter.script(Scenario(body={"data": []}), *[Scenario(status=502)] * 2, path="/activity")
+    rig = rig(is_activity_by_key=True)
+
+    first, _ = rig.poll(NOON)
+    second, _ = rig.poll(NOON + 60)
+
+    assert set(first.troubles) == {Task("activity", "a" * 64)}
+    assert second.troubles == {}
+
+
+def test_closed_days_of_which_a_row_could_not_be_read_are_not_whole(rig, openrouter):
+    openrouter.script(Scenario(body={"data": [{"date": "2026-11-19", "usage": "much"}]}), path="/activity")
+
+    snapshot, _ = rig().poll(NOON)
+
+    assert (snapshot.activity.value, snapshot.activity.is_whole) == ((), False)
 
 
 def test_workspaces_of_the_same_poll_are_used_to_list_keys(rig, openrouter):

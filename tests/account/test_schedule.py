@@ -45,6 +45,12 @@ def test_chance_spreads_the_questions_a_little(schedule):
     assert _due(schedule, CREDITS) == NOON + 63.0
 
 
+def test_chance_spreads_the_questions_after_midnight_too(schedule):
+    schedule.succeeded(ACTIVITY, MIDNIGHT - 1, chance=1.0)
+
+    assert _due(schedule, ACTIVITY) == MIDNIGHT + 300 + 180
+
+
 @pytest.mark.parametrize(
     ("now_s", "due_s"),
     [
@@ -59,6 +65,13 @@ def test_closed_days_are_asked_for_soon_after_midnight(schedule, now_s, due_s):
     schedule.succeeded(ACTIVITY, now_s, chance=0.0)
 
     assert _due(schedule, ACTIVITY) == due_s
+
+
+@pytest.mark.parametrize("endpoint", ["credits", "models"])
+def test_midnight_hurries_nothing_but_closed_days(schedule, endpoint):
+    schedule.succeeded(Task(endpoint), MIDNIGHT + 299, chance=0.0)
+
+    assert _due(schedule, Task(endpoint)) == MIDNIGHT + 299 + INTERVALS_S[endpoint]
 
 
 def test_failures_wait_longer_each_time_up_to_a_cap_and_an_answer_ends_it(schedule):
@@ -89,8 +102,10 @@ def test_the_wait_a_server_asks_for_is_kept_within_reason(schedule, told_s, wait
 
 def test_what_the_key_may_not_see_is_asked_rarely(schedule):
     schedule.failed(CREDITS, NOON, chance=0.0, is_hidden=True)
+    schedule.failed(ACTIVITY, NOON, chance=1.0, is_hidden=True)
 
     assert _due(schedule, CREDITS) == NOON + HOUR_S
+    assert _due(schedule, ACTIVITY) == NOON + 1.05 * HOUR_S
 
 
 def test_a_failure_keeps_the_time_of_the_last_answer(schedule):
@@ -102,6 +117,13 @@ def test_a_failure_keeps_the_time_of_the_last_answer(schedule):
 
 def test_a_clock_set_back_does_not_stop_the_questions(schedule):
     schedule.succeeded(CREDITS, NOON, chance=0.0)
+
+    assert CREDITS not in schedule.due(NOON - 30.0)
+    assert CREDITS in schedule.due(NOON - HOUR_S)
+
+
+def test_nor_does_one_set_back_after_a_failure(schedule):
+    schedule.failed(CREDITS, NOON, chance=1.0)
 
     assert CREDITS not in schedule.due(NOON - 30.0)
     assert CREDITS in schedule.due(NOON - HOUR_S)

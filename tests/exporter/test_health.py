@@ -62,7 +62,7 @@ def test_who_asks_rarely_waits_longer():
 
 
 def test_a_rejected_key_is_not_in_order_however_young_the_last_answer():
-    health = health_of(snapshot(YOUNG, {"keys": "401"}), NOW_S, {})
+    health = health_of(snapshot(YOUNG, {"credits": "503", "keys": "401"}), NOW_S, {})
 
     assert not health.is_ok
     assert health.reasons == ("/keys: HTTP 401",)
@@ -88,3 +88,49 @@ def test_the_page_says_it_in_json():
 
     assert told["status"] == "failing"
     assert told["endpoints"]["key"] == {"state": "ok", "age_s": 10.0, "reason": None}
+
+
+@pytest.mark.parametrize(
+    ("ages", "troubles", "reason"),
+    [
+        ({}, {}, "/credits: not answered yet"),
+        ({}, {"credits": "503"}, "/credits: HTTP 503"),
+        ({"credits": 301}, {}, "/credits: no answer since 301 s"),
+        ({"credits": 301}, {"credits": "503"}, "/credits: HTTP 503"),
+    ],
+)
+def test_what_is_missing_says_why_as_far_as_it_is_known(ages, troubles, reason):
+    health = health_of(snapshot({"key": 10, "keys": 10} | ages, troubles), NOW_S, {})
+
+    assert (health.is_ok, health.reasons) == (False, (reason,))
+
+
+def test_the_trouble_of_one_endpoint_is_not_put_down_to_another():
+    health = health_of(snapshot(YOUNG, {"activity": "401", "credits": "503"}), NOW_S, {})
+
+    assert health.is_ok
+    assert health.endpoints["credits"].reason == "/credits: HTTP 503"
+    assert health.endpoints["keys"].reason is None
+
+
+def test_an_account_of_which_the_key_may_see_nothing_is_not_in_order():
+    health = health_of(snapshot({}, dict.fromkeys(YOUNG, "403"), hidden=tuple(YOUNG)), NOW_S, {})
+
+    assert not health.is_ok
+    assert health.reasons == ("/key, /keys, /credits: nothing that this key may see",)
+    assert health.endpoints["key"].reason == "/key: HTTP 403"
+
+
+def test_what_was_never_asked_is_not_listed():
+    assert set(health_of(snapshot({"models": 10}), NOW_S, {}).endpoints) == {"models", *YOUNG}
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_age():
+    assert health_of(snapshot(YOUNG | {"credits": -5}), NOW_S, {}).endpoints["credits"].age_s == 0
+
+
+def test_the_page_of_what_is_in_order_says_so():
+    told = to_json(health_of(snapshot({"key": 10.04}, {"keys": "403", "credits": "403"}, hidden=YOUNG), NOW_S, {}))
+
+    assert (told["status"], told["key_kind"], told["reasons"]) == ("ok", "inference", [])
+    assert told["endpoints"]["key"]["age_s"] == 10.0

@@ -83,6 +83,7 @@ def test_other_pages_and_methods_are_refused(serve):
 
     assert httpx.get(url + "/").status_code == 404
     assert httpx.post(url + "/metrics").status_code == 405
+    assert httpx.post(url + "/healthz").status_code == 405
 
 
 def test_a_fault_of_ours_is_an_empty_page_and_counted(serve):

@@ -133,6 +133,15 @@ def test_nothing_is_usual_before_three_weeks(frame, call, sections_of, rows_of):
     assert "usual_usd" not in rows_of(found["days"])[0]
 
 
+def test_days_whose_prices_nobody_told_do_not_make_a_weekday_usually_free(frame, call, sections_of):
+    untold = [call(None, days_ago=3 + 7 * week, unpriced="left") for week in (3, 2, 1)]
+    free = [call("0", days_ago=3 + 7 * week) for week in (3, 2, 1)]
+    dear = call("40", days_ago=3)
+
+    assert "anomalies" not in sections_of(Days(frame()), [call("1", days_ago=25), *untold, dear])
+    assert "anomalies" in sections_of(Days(frame()), [call("1", days_ago=25), *free, dear])
+
+
 def test_cents_on_a_day_that_usually_costs_nothing_are_no_news(frame, call, sections_of):
     usual = [call("1", days_ago=60), *weeks(call, "10", 3)]
 

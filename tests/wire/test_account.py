@@ -11,11 +11,15 @@ import pytest
 from or_otel.accounts import (
     AccountKey,
     ActivityRow,
+    AnalyticsMeta,
     AnalyticsRow,
     Credits,
+    Generation,
     Guardrail,
     KeyBudget,
     Member,
+    Model,
+    ModelEndpoint,
     Prices,
     Provider,
     Spend,
@@ -27,6 +31,7 @@ from or_otel.wire.listings import Listing, UnreadableAnswerError
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "facts" / "openrouter-examples"
 HASH = "a" * 64
+MONEY = [f"{kind}{period}" for kind in ("usage", "byok_usage") for period in ("", "_daily", "_weekly", "_monthly")]
 READERS = {
     "key": account.read_key,
     "keys": account.read_keys,
@@ -184,6 +189,15 @@ def test_analytics_counts_come_as_text_and_unused_parts_as_null():
     assert (listing.strange_count, listing.is_truncated) == (1, True)
 
 
+def test_a_row_of_analytics_needs_a_figure_or_a_label_and_takes_its_time_from_no_other_field():
+    rows = [{"total_usage": 1, "updated": "2026-11-20"}, {"model": "m"}, {"created_at__day": "2026-11-20"}]
+
+    listing = account.read_analytics(_body({"data": rows}), metrics=["total_usage"], dimensions=["model"])
+
+    assert listing.rows == (AnalyticsRow(metrics={"total_usage": Decimal(1)}), AnalyticsRow(dimensions={"model": "m"}))
+    assert listing.strange_count == 1
+
+
 def test_prices_of_routers_vary_and_a_strange_discount_is_none():
     body = _body([{"id": "openrouter/auto", "pricing": {"prompt": "-1", "completion": "-1", "discount": 7}}])
 
@@ -246,6 +260,7 @@ def test_organisation_lists_are_read_without_addresses():
         _body(
             [
                 {"id": "g1", "limit_usd": 5, "allowed_models": [], "allowed_providers": None},
+                {"id": "g3", "name": "strict", "reset_interval": "weekly", "allowed_providers": ["P"]},
                 {"id": "g2", "allowed_models": [f"m{n}" for n in range(600)], "include_byok_in_budgets": True},
             ]
         )
@@ -254,6 +269,7 @@ def test_organisation_lists_are_read_without_addresses():
     assert members.rows == (Member(id="u1", name="Ada", role="org:admin"),)
     assert guardrails.rows == (
         Guardrail(id="g1", limit_usd=Decimal(5), allowed_models=()),
+        Guardrail(id="g3", name="strict", reset_interval="weekly", allowed_providers=("P",)),
         Guardrail(id="g2", allowed_models=tuple(f"m{n}" for n in range(600)), is_byok_included=True),
     )
     assert account.read_workspaces(_body([{"id": "w", "name": "team"}])).rows == (Workspace(id="w", name="team"),)
@@ -318,6 +334,245 @@ def test_an_error_object_gives_its_code_and_none_of_its_words(read):
 
     assert caught.value.status == 429
     assert "secret" not in str(caught.value)
+
+
+def test_a_key_of_the_list_is_read_whole():
+    money = {name: index + 0.5 for index, name in enumerate(MONEY)}
+    told = {
+        "hash": HASH,
+        "label": "sk-or-v1-abc...123",
+        "name": "prod",
+        "disabled": True,
+        "limit": 50,
+        "limit_remaining": 12,
+        "limit_reset": "monthly",
+        "include_byok_in_limit": True,
+        "created_at": "2026-11-01T00:00:00Z",
+        "updated_at": "2026-11-02T00:00:00Z",
+        "last_used_at": "2026-11-03T00:00:00Z",
+        "expires_at": "2026-11-04T00:00:00Z",
+        "creator_user_id": "u1",
+        "external_user": "u2",
+        "workspace_id": "w1",
+    }
+
+    (key,) = account.read_keys(_body([told | money])).rows
+
+    assert key == AccountKey(
+        hash=HASH,
+        label="sk-or-v1-abc...123",
+        name="prod",
+        is_disabled=True,
+        limit_usd=Decimal(50),
+        limit_remaining_usd=Decimal(12),
+        limit_reset="monthly",
+        is_byok_in_limit=True,
+        credits=Spend(
+            lifetime_usd=Decimal("0.5"),
+            daily_usd=Decimal("1.5"),
+            weekly_usd=Decimal("2.5"),
+            monthly_usd=Decimal("3.5"),
+        ),
+        byok=Spend(
+            lifetime_usd=Decimal("4.5"),
+            daily_usd=Decimal("5.5"),
+            weekly_usd=Decimal("6.5"),
+            monthly_usd=Decimal("7.5"),
+        ),
+        created_at_s=_at("2026-11-01T00:00:00"),
+        updated_at_s=_at("2026-11-02T00:00:00"),
+        last_used_at_s=_at("2026-11-03T00:00:00"),
+        expires_at_s=_at("2026-11-04T00:00:00"),
+        creator_user_id="u1",
+        external_user="u2",
+        workspace_id="w1",
+    )
+
+
+def test_a_budget_of_a_key_is_read_whole():
+    told = {"limit_usd": 5, "spend_usd": 2, "remaining_usd": 3, "reset_interval": "weekly", "guardrail_id": "g1"}
+
+    assert account.read_key(_body({"budgets": [told]})).budgets == (
+        KeyBudget(
+            limit_usd=Decimal(5),
+            spend_usd=Decimal(2),
+            remaining_usd=Decimal(3),
+            reset_interval="weekly",
+            guardrail_id="g1",
+        ),
+    )
+
+
+def test_a_closed_day_is_read_whole():
+    told = {
+        "date": "2026-11-19",
+        "model": "a/m",
+        "model_permaslug": "a/m-1",
+        "endpoint_id": "e1",
+        "provider_name": "P",
+        "usage": 0.25,
+        "byok_usage_inference": 0.5,
+        "requests": 1,
+        "prompt_tokens": 2,
+        "completion_tokens": 3,
+        "reasoning_tokens": 4,
+        "cached_tokens": 5,
+        "workspace_id": "its own",
+    }
+
+    listing = account.read_activity(_body([told]), workspace_id="asked")
+
+    assert listing.rows == (
+        ActivityRow(
+            day=date(2026, 11, 19),
+            model="a/m",
+            permaslug="a/m-1",
+            endpoint_id="e1",
+            provider="P",
+            credits_usd=Decimal("0.25"),
+            byok_usd=Decimal("0.5"),
+            requests=1,
+            input_tokens=2,
+            output_tokens=3,
+            reasoning_tokens=4,
+            cache_read_tokens=5,
+            workspace_id="its own",
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", ["usage", "byok_usage_inference"])
+def test_money_of_a_day_that_cannot_be_read_is_not_taken_for_none(name):
+    told = {"date": "2026-11-19", "usage": 1, "byok_usage_inference": 1}
+
+    assert account.read_activity(_body([told | {name: "much"}])) == Listing(strange_count=1)
+    assert account.read_activity(_body([told | {name: None}])).strange_count == 0
+
+
+def test_a_generation_is_read_whole():
+    told = {
+        "id": "gen-1",
+        "model": "a/m",
+        "provider_name": "P",
+        "created_at": "2026-11-03T10:00:00Z",
+        "total_cost": 0.25,
+        "usage": 9,
+        "is_byok": False,
+        "cancelled": True,
+        "streamed": True,
+        "finish_reason": "stop",
+        "native_finish_reason": "end_turn",
+        "native_tokens_prompt": 1,
+        "native_tokens_completion": 2,
+        "native_tokens_cached": 3,
+        "native_tokens_reasoning": 4,
+        "native_tokens_completion_images": 5,
+        "provider_responses": [{}, {"provider_name": "P", "model_permaslug": "a/m-1", "status": 200}],
+        "latency": 820,
+        "generation_time": 1490,
+        "cache_discount": 0.125,
+        "service_tier": "flex",
+        "router": "openrouter/auto",
+        "data_region": "eu",
+        "api_type": "completions",
+        "session_id": "s",
+        "response_cache_source_id": "gen-0",
+        "user_agent": "agent/1",
+    }
+
+    assert account.read_generation(_body(told)) == Generation(
+        id="gen-1",
+        model="a/m",
+        provider="P",
+        created_at_s=_at("2026-11-03T10:00:00"),
+        charged_usd=Decimal("0.25"),
+        is_byok=False,
+        is_cancelled=True,
+        is_stream=True,
+        finish_reason="stop",
+        native_finish_reason="end_turn",
+        usage=Usage(input_tokens=1, output_tokens=2, cache_read_tokens=3, reasoning_tokens=4, image_output_tokens=5),
+        attempts=(RouteAttempt(provider="P", model="a/m-1", status=200),),
+        latency_s=0.82,
+        duration_s=1.49,
+        cache_discount_usd=Decimal("0.125"),
+        service_tier="flex",
+        router="openrouter/auto",
+        region="eu",
+        api_type="completions",
+        session_id="s",
+        response_cache_source_id="gen-0",
+        user_agent="agent/1",
+    )
+
+
+def test_a_model_and_who_offers_it_are_read_whole():
+    told = {
+        "id": "a/m",
+        "canonical_slug": "a/m-1",
+        "alias_target": {"slug": "a/m-0"},
+        "name": "M",
+        "created": 1795132800,
+        "expiration_date": "2026-11-20",
+        "context_length": 8,
+        "pricing": {"prompt": "0.5"},
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["image"]},
+        "supported_parameters": ["tools"],
+    }
+    offer = {
+        "model_id": "a/m:free",
+        "provider_name": "P",
+        "tag": "p/fp8",
+        "pricing": {"prompt": "0.5"},
+        "context_length": 8,
+        "quantization": "fp8",
+    }
+
+    assert account.read_models(_body([told])).rows == (
+        Model(
+            id="a/m",
+            permaslug="a/m-1",
+            alias_target="a/m-0",
+            name="M",
+            created_at_s=1795132800.0,
+            expires_at_s=1795132800.0,
+            context_length=8,
+            prices=Prices(input=Decimal("0.5")),
+            input_modalities=frozenset({"text"}),
+            output_modalities=frozenset({"image"}),
+            supported_parameters=frozenset({"tools"}),
+        ),
+    )
+    assert account.read_endpoints(_body({"id": "a/m", "endpoints": [offer]})).rows == (
+        ModelEndpoint(
+            model="a/m:free",
+            provider="P",
+            tag="p/fp8",
+            prices=Prices(input=Decimal("0.5")),
+            context_length=8,
+            quantization="fp8",
+        ),
+    )
+
+
+def test_an_offer_needs_a_model_and_a_name_of_who_makes_it():
+    offers = [{"tag": "p"}, {"provider_name": "P"}, {"quantization": "fp8"}]
+
+    named = account.read_endpoints(_body({"id": "a/m", "endpoints": offers}))
+    nameless = account.read_endpoints(_body({"endpoints": offers}))
+
+    assert [(each.provider, each.tag) for each in named.rows] == [(None, "p"), ("P", None)]
+    assert (named.strange_count, nameless.rows) == (1, ())
+
+
+def test_what_analytics_may_be_asked_is_named_by_objects_or_by_words():
+    told = {"metrics": [{"name": "total_usage"}, "requests", 7], "dimensions": ["model"], "granularities": ["day"]}
+
+    assert account.read_analytics_meta(_body(told)) == AnalyticsMeta(
+        metrics=frozenset({"total_usage", "requests"}),
+        dimensions=frozenset({"model"}),
+        granularities=frozenset({"day"}),
+    )
 
 
 # The payload examples, which lie outside the repository -------------------------------------------------------

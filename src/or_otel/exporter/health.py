@@ -79,8 +79,10 @@ def health_of(snapshot: Snapshot, now_s: float, intervals_s: Mapping[Endpoint, f
             reasons.append(f"/{endpoint}: not answered yet")
         else:
             reasons.append(health.reason or f"/{endpoint}: no answer since {health.age_s:.0f} s")
+    if not judged:
+        reasons = [f"{', '.join(f'/{endpoint}' for endpoint in JUDGED)}: nothing that this key may see"]
     return Health(
-        is_ok=bool(judged) and not reasons,
+        is_ok=not reasons,
         key_kind=snapshot.key_kind,
         endpoints=endpoints,
         reasons=tuple(dict.fromkeys(reasons)),

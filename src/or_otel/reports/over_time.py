@@ -169,9 +169,10 @@ class Days:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._earlier: dict[date, Decimal] = defaultdict(lambda: ZERO)
+        self._earlier: dict[date, Adding] = defaultdict(Adding)
         self._days: dict[date, Adding] = defaultdict(Adding)
         self._models: dict[str, dict[date, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+        self._before: Mapping[date, Decimal | None] = {}
         self._first_day: date | None = None
 
     def add(self, call: Call) -> None:
@@ -184,12 +185,13 @@ class Days:
                 self._days[day].add(entry)
                 self._models[entry.model or UNKNOWN][day] += entry.total or ZERO
             elif call[-1].call_started_at_s < self._frame.since_s:
-                self._earlier[day] += entry.total or ZERO
+                self._earlier[day].add(entry)
 
     def sections(self) -> Iterator[Section]:
         """Give the days."""
         if not self._days:
             return
+        self._before = {day: known(adding.sums()) for day, adding in self._earlier.items()}
         first = utc_day(self._frame.since_s)
         days = [first + timedelta(days=number) for number in range(self._frame.days)]
         sums = {day: self._days[day].sums() for day in days}
@@ -240,17 +242,19 @@ class Days:
 
     def _usual(self, day: date) -> Decimal | None:
         same = [day - timedelta(weeks=number) for number in range(1, WEEKS + self._frame.days // 7 + 2)]
-        # The ledger's first day lacks its morning.
+        # The ledger's first day lacks its morning; of a day whose prices nobody told nothing is known.
         costs = [
-            self._earlier.get(each, ZERO)
+            cost
             for each in same
             if begin_s(each) < self._frame.since_s and self._first_day is not None and each > self._first_day
+            if (cost := self._before.get(each, ZERO)) is not None
         ][:WEEKS]
         return statistics.median(costs) if len(costs) >= MIN_WEEKS else None
 
     def _floor(self) -> Decimal:
         """Half of a usual day: twice nearly nothing is no news."""
-        return statistics.median(self._earlier.values()) / 2 if self._earlier else ZERO
+        told = [cost for cost in self._before.values() if cost is not None]
+        return statistics.median(told) / 2 if told else ZERO
 
     def _chart(self, days: list[date]) -> Chart:
         ranked = sorted(self._models, key=lambda model: (-sum(self._models[model].values(), ZERO), model))

@@ -84,7 +84,7 @@ def failure_without_body(
     Nothing speaks for the edge in a body that the caller left unread, as `raise_for_status` before reading does.
     """
     is_page = "html" in (header("content-type") or "").lower()
-    if is_page or status in _EDGE_STATUSES or (is_openrouter and is_read and header("cf-ray") is not None):
+    if is_page or (is_openrouter and is_read and header("cf-ray") is not None):
         origin: ErrorOrigin = "edge"
     else:
         origin = _origin_by_status(status, is_openrouter=is_openrouter)
