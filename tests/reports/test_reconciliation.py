@@ -336,6 +336,32 @@ def test_neither_requests_nor_credits_nor_own_keys_may_get_worse_by_a_move(call,
     assert [each.day for each in rebooked(tracked_from([late], rows, KEYS), rows, [DAY, NEXT])] == [DAY]
 
 
+@pytest.mark.parametrize("costs", [("0.1", "0.1", "0.1"), ("0.3", "0.2", "0.1"), ("0.1", "0.2", "0.3")])
+@pytest.mark.parametrize("is_first_day_known", [True, False])
+def test_a_program_that_is_busy_at_every_midnight_agrees_on_every_day(call, costs, is_first_day_known):
+    days = [DAY + timedelta(days=number) for number in range(4)]
+    noon = [call("0.7", day=day) for day in days]
+    late = [call(cost, at_s=86_399, took_s=5, day=day) for cost, day in zip(costs, days, strict=False)]
+    billed = ["0.7", *(str(Decimal("0.7") + each.charged) for each in late)]
+    rows = both(*(row(usd, requests=1 + (day != DAY), day=day) for usd, day in zip(billed, days, strict=True)))
+    known = days if is_first_day_known else days[1:]
+
+    moved = rebooked(tracked_from([*noon, *late], rows, KEYS), rows, known)
+
+    assert [each.day for each in moved if each.entry in late] == days[1:]
+    assert all(each.is_equal for each in daily([*noon, *late], rows, days=known, hash_of=KEYS))
+
+
+def test_calls_at_several_midnights_stay_where_the_last_day_would_be_worse(call):
+    days = [DAY + timedelta(days=number) for number in range(3)]
+    late = [call("0.1", at_s=86_399, took_s=5, day=day) for day in days[:2]]
+    rows = both(row("0", requests=0), row("0.1", day=days[1]), row("0", requests=0, day=days[2]))
+
+    moved = rebooked(tracked_from(late, rows, KEYS), rows, days)
+
+    assert [each.day for each in moved] == days[:2]
+
+
 def test_near_midnights_with_many_calls_those_that_do_not_cross_it_stay(call):
     near = [call(f"0.0{number}", at_s=86_200 + number) for number in range(1, 30)]
     rows = both(row(str(sum(each.charged for each in near[1:])), requests=28), row("0.01", day=NEXT))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import combinations
 
@@ -341,10 +341,9 @@ def rebooked(tracked: Sequence[Tracked], rows: Iterable[ActivityRow], days: Coll
             near[cell, midnight].append(place)
     moved = list(tracked)
     known = frozenset(days)
-    for (cell, midnight), places in sorted(near.items(), key=lambda item: (item[0][1], str(item[0][0]))):
-        before, after = midnight - ONE_DAY, midnight
-        if {before, after} & known:
-            for place, day in _moves(moved, places, left, cell, midnight, known):
+    for cell, midnight in sorted(near, key=lambda place: (place[1], str(place[0]))):
+        for step in (ONE_DAY, -ONE_DAY):
+            for place, day in _moves(moved, near, left, cell, midnight, step, known):
                 one = _amounts([moved[place]])
                 left[cell, moved[place].day] = _added(left[cell, moved[place].day], one)
                 left[cell, day] = _added(left[cell, day], one, -1)
@@ -363,32 +362,58 @@ def _near_midnights(each: Tracked) -> Iterator[date]:
 
 def _moves(
     tracked: Sequence[Tracked],
-    places: Sequence[int],
+    near: Mapping[tuple[Cell, date], Sequence[int]],
     left: Mapping[tuple[Cell, date], Amounts],
     cell: Cell,
     midnight: date,
+    step: timedelta,
     known: Collection[date],
 ) -> list[tuple[int, date]]:
-    """Find which calls belong beyond a midnight: the fewest that make a known day agree and leave none worse."""
-    before, after = midnight - ONE_DAY, midnight
-    is_open = [day for day in (before, after) if day in known and not _is_nil(left.get((cell, day), NIL))]
-    if not is_open:
-        return []
+    """Find which calls belong beyond a midnight: the fewest that make a known day agree and leave none worse.
+
+    A program that is busy at every midnight makes a day worse that gives none on: then the next midnight's calls are
+    looked at, too, until the last day is not worse.
+
+    Args:
+        tracked: Our side as it stands.
+        near: Cell and midnight → places in it of calls near that midnight.
+        left: What the account told beyond that.
+        cell: Whose.
+        midnight: The first one, named by the day that begins.
+        step: A day: the day before the midnight is to agree; minus a day: the one after it.
+        known: Closed days.
+    """
+    found: list[tuple[int, date]] = []
+    rest: dict[date, Amounts] = {}
+    while places := [place for place in near.get((cell, midnight), ()) if all(place != each for each, _ in found)]:
+        here, there = sorted((midnight - ONE_DAY, midnight), reverse=step < timedelta(0))
+        before = {day: rest.get(day, left.get((cell, day), NIL)) for day in (here, there)}
+        if here not in known or _is_nil(before[here]):
+            break
+        agreeing = None
+        for some in _choices(tracked, [place for place in places if tracked[place].day in before]):
+            gone = _amounts([tracked[place] for place in some if tracked[place].day == here])
+            shift = _added(gone, _amounts([tracked[place] for place in some if tracked[place].day == there]), -1)
+            after = {here: _added(before[here], shift), there: _added(before[there], shift, -1)}
+            if _is_nil(after[here]):
+                moves = [(place, there if tracked[place].day == here else here) for place in some]
+                if there not in known or not _is_beyond(after[there], left.get((cell, there), NIL)):
+                    return found + moves
+                agreeing = agreeing or (moves, after)
+        if agreeing is None:
+            break
+        found += agreeing[0]
+        rest |= agreeing[1]
+        midnight += step
+    return []
+
+
+def _choices(tracked: Sequence[Tracked], places: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Give which of the calls near a midnight may be beyond it together, the fewest first."""
     crossing = [place for place in places if tracked[place].entry.ended_at_s >= begin_s(tracked[place].day + ONE_DAY)]
     chosen = places if len(places) <= MAX_NEAR else crossing[:MAX_NEAR]
     for count in range(1, len(chosen) + 1):
-        for some in combinations(chosen, count):
-            forward = _amounts([tracked[place] for place in some if tracked[place].day == before])
-            shift = _added(forward, _amounts([tracked[place] for place in some if tracked[place].day == after]), -1)
-            rest = {
-                before: _added(left.get((cell, before), NIL), shift),
-                after: _added(left.get((cell, after), NIL), shift, -1),
-            }
-            settled = [day for day in is_open if _is_nil(rest[day])]
-            is_worse = any(_is_beyond(rest[day], left.get((cell, day), NIL)) for day in (before, after) if day in known)
-            if settled and not is_worse:
-                return [(place, after if tracked[place].day == before else before) for place in some]
-    return []
+        yield from combinations(chosen, count)
 
 
 def _amounts(several: Iterable[Tracked]) -> Amounts:
