@@ -31,7 +31,7 @@ demo: $(VENV)/installed ## Show the main job: real client calls become spans, me
 
 .PHONY: test
 test: $(VENV)/installed .envs/openai2/installed .envs/clients-a/installed .envs/clients-b/installed .envs/coexistence/installed .envs/distro/installed ## Run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2
 	@.envs/openai2/bin/python -m pytest -n 2 tests/sensors
 	@.envs/clients-a/bin/python -m pytest -n 2 tests/clients
 	@.envs/clients-b/bin/python -m pytest -n 2 tests/clients

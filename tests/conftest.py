@@ -36,6 +36,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Begun in the background (nohup, `&` in a script): what tests start would inherit it and never hear Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give all tests of files named `*_live.py` to one worker: they share weeks of traffic, made in minutes."""
+    from xdist.scheduler import LoadGroupScheduling  # noqa: PLC0415 -- not in every environment
+
+    class Together(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            return "live" if nodeid.partition("::")[0].endswith("_live.py") else nodeid
+
+    return Together(config, log)
+
+
 REQUESTS = {
     "/v1/traces": ExportTraceServiceRequest,
     "/v1/metrics": ExportMetricsServiceRequest,

@@ -19,8 +19,6 @@ from or_otel.catalogue import prometheus_name
 from or_otel.config import read_config
 from or_otel.dashboards.rules import COST_5M
 
-pytestmark = pytest.mark.xdist_group("weeks of traffic")
-
 
 class Shown(NamedTuple):
     """What a reader looks at.
