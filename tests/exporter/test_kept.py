@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -29,6 +30,10 @@ def closed(at_s, *days_ago):
     return Snapshot(activity=Observed(value=rows, at_s=at_s))
 
 
+def said(caplog):
+    return [each.getMessage() for each in caplog.records if "goes on without" in each.getMessage()]
+
+
 def written(folder):
     """Give {key: (when it was last seen, what it had spent)} as the file tells it."""
     with open_ledger(folder / DATABASE) as ledger:
@@ -50,8 +55,9 @@ def test_a_key_is_forgotten_when_it_can_have_spent_nothing_in_a_running_month(
     assert ("gone" in kept.known_keys) == is_known
 
 
-def test_keys_are_written_now_and_then(tmp_path):
-    kept = Kept(tmp_path)
+@pytest.mark.parametrize("has_calls", [False, True])
+def test_keys_are_written_now_and_then(tmp_path, has_calls):
+    kept = Kept(tmp_path, has_calls=has_calls)
     for at_s, usd in [(0, "1"), (KEEP_KEYS_S - 1, "2")]:
         kept.take(listing(NOON_S + at_s, one=usd), NOON_S + at_s)
     before = written(tmp_path)
@@ -101,8 +107,95 @@ def test_days_are_compared_again_when_one_side_is_new_and_only_then(tmp_path, en
 
     first = compared(closed(NOON_S, 1), NOON_S)
     same = compared(closed(NOON_S, 1), NOON_S + 60)
+    of_a_key = compared(Snapshot(activity_by_key={"one": Observed(value=(), at_s=NOON_S)}), NOON_S + 120)
     later = compared(closed(NOON_S + 3600, 1, 2), NOON_S + 3600)
 
     assert first
     assert same is first
+    assert of_a_key is not first
     assert sum(day.provider_usd for day in later) == 2
+
+
+@pytest.mark.parametrize("has_calls", [False, True])
+def test_a_file_that_fails_again_after_it_worked_is_said_again_and_one_that_goes_on_failing_is_not(
+    tmp_path, caplog, has_calls
+):
+    folder, away = tmp_path / "ledger", tmp_path / "away"
+    folder.write_text("not a folder")
+    kept = Kept(folder, has_calls=has_calls)
+
+    def heard(number):
+        kept.take(listing(NOON_S + number * KEEP_KEYS_S), NOON_S + number * KEEP_KEYS_S)
+        return len(said(caplog))
+
+    failing = [heard(0), heard(1)]
+    folder.rename(away)
+    working = heard(2)
+    folder.rename(tmp_path / "worked")
+    away.rename(folder)
+
+    assert (failing, working, [heard(3), heard(4)]) == ([1, 1], 1, [2, 2])
+
+
+def test_each_of_two_problems_that_last_is_said_once(tmp_path, caplog):
+    (tmp_path / "folder.jsonl").mkdir()
+    kept = Kept(tmp_path, has_calls=True)
+    kept.take(Snapshot(), NOON_S)
+    with open_ledger(tmp_path / DATABASE) as ledger:
+        ledger.execute("CREATE TRIGGER full BEFORE INSERT ON account_keys BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+
+    for later_s in (60, 120):
+        kept.take(listing(NOON_S + later_s, one="1"), NOON_S + later_s)
+
+    of_journal, of_file = said(caplog)
+    assert "folder.jsonl" in of_journal
+    assert "disk full" in of_file
+
+
+@pytest.mark.parametrize("has_calls", [False, True])
+@pytest.mark.parametrize("is_by_key", [False, True])
+def test_rows_that_could_not_be_read_are_said_again_only_after_whole_answers(tmp_path, caplog, has_calls, is_by_key):
+    kept = Kept(tmp_path, has_calls=has_calls)
+    heard = []
+
+    for number, is_whole in enumerate([False, False, True, False]):
+        at_s = NOON_S + number * 60
+        told = Observed(value=(), at_s=at_s, is_whole=is_whole)
+        kept.take(Snapshot(activity_by_key={"one": told}) if is_by_key else Snapshot(activity=told), at_s)
+        heard.append(len(said(caplog)))
+
+    assert heard == [1, 1, 1, 2]
+
+
+def test_a_comparison_that_fails_again_after_it_worked_is_said_again(tmp_path, caplog):
+    kept = Kept(tmp_path, has_calls=True)
+    ledger, away = tmp_path / DATABASE, tmp_path / "away"
+    heard = []
+
+    for number, is_broken in enumerate([True, True, False, True]):
+        kept.take(closed(NOON_S + number, 1), NOON_S + number)
+        if is_broken:
+            ledger.rename(away)
+            ledger.mkdir()
+        kept.compare({}, {}, NOON_S + number)
+        if is_broken:
+            ledger.rmdir()
+            away.rename(ledger)
+        heard.append(len(said(caplog)))
+
+    assert heard == [1, 1, 1, 2]
+
+
+def test_what_a_key_had_spent_at_earlier_midnights_is_reckoned_from_its_own_closed_days(tmp_path):
+    kept = Kept(tmp_path)
+    day = TODAY - timedelta(days=1)
+    rows = [ActivityRow(day=day, key_hash=name, credits_usd=Decimal(usd)) for name, usd in [("one", 2), ("other", 100)]]
+    answers = {row.key_hash: Observed(value=(row,), at_s=NOON_S) for row in rows}
+    key = AccountKey(hash="one", credits=Spend(lifetime_usd=Decimal(10), daily_usd=Decimal(1)))
+
+    kept.take(Snapshot(activity_by_key=answers), NOON_S)
+
+    midnight_s = NOON_S - DAY_S / 2
+    totals = {sample.at_s: sample.total_usd for sample in kept.samples_of(key, NOON_S)["openrouter"]}
+    assert totals == {midnight_s: 9} | {midnight_s - ago * DAY_S: 7 for ago in range(1, 9)}
+    assert kept.samples_of(replace(key, hash=None), NOON_S) == {}

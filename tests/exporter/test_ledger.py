@@ -90,16 +90,42 @@ def test_new_calls_are_told_at_the_next_round(scene, entry):
     assert sum(told["openrouter.ledger.cost"].values()) == Decimal("0.3")
 
 
-def test_only_tags_let_onto_metrics_tell_sums_apart(scene, entry):
+def test_only_tags_let_onto_metrics_tell_sums_apart_beside_all_else_that_is_known(scene, entry):
+    known = {
+        "service_name": "shop",
+        "environment": "production",
+        "operation": "chat",
+        "server": "openrouter",
+        "request_model": "acme/one",
+        "response_model": "acme/one-2",
+        "served_provider": "Azure",
+        "key_id": "0123456789ab",
+        "key_name": "prod",
+        "app_name": "Shop",
+    }
     scene.write_journal(
-        [entry("1", tags={"team": "a", "customer": name}, call_started_at_s=scene.now_s) for name in "xy"]
+        [entry("1", tags={"team": "a", "customer": name}, call_started_at_s=scene.now_s, **known) for name in "xy"]
     )
 
-    told = scene.told(scene.exporter(has_ledger=True, metric_tags=["team"]))
+    # A budget needs the tag, and still does not let it onto metrics.
+    budget = '[[budgets]]\nname = "x"\nscope = "customer"\nvalue = "x"\nlimit_usd = 5'
+    told = scene.told(scene.exporter(budget, has_ledger=True, metric_tags=["team"]))
 
     ((attributes, cost),) = told["openrouter.ledger.cost"].items()
-    assert dict(attributes)["openrouter.tag.team"] == "a"
-    assert "openrouter.tag.customer" not in dict(attributes)
+    assert dict(attributes) == {
+        "service.name": "shop",
+        "deployment.environment.name": "production",
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openrouter",
+        "gen_ai.request.model": "acme/one",
+        "gen_ai.response.model": "acme/one-2",
+        "openrouter.provider.name": "Azure",
+        "openrouter.key.id": "0123456789ab",
+        "openrouter.key.name": "prod",
+        "openrouter.app.name": "Shop",
+        "openrouter.cost.ledger": "openrouter",
+        "openrouter.tag.team": "a",
+    }
     assert cost == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from or_otel.config.options import NotifyOptions
 from or_otel.exporter.messenger import Messenger
-from or_otel.simulator.history import CLEAN
+from or_otel.simulator.history import CLEAN, COMPANIES
 
 # Apprise imports a module of the standard library that is going away.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -53,12 +53,15 @@ def test_an_address_that_hangs_delays_no_poll(scene, messenger, webhook):
     assert not webhook.may_answer.is_set()
 
 
-def test_closed_days_of_both_sides_are_news(scene, messenger):
+def test_credits_keys_and_closed_days_of_both_sides_are_news(scene, messenger):
     scene.write_ledger(scene.write_past(shares=CLEAN, days=4))
     exporter = scene.exporter(messenger=messenger, has_ledger=True)
     exporter.round(scene.now_s)
 
     news = exporter.news(scene.now_s)
 
+    assert news.at_s == scene.now_s
+    assert news.credits.used_usd == scene.account.used()
+    assert {key.name for key in news.keys} >= {company.name for company in COMPANIES}
     assert len(news.days) == 3
     assert all(day.client_usd == day.provider_usd > Decimal(0) for day in news.days)

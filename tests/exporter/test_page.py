@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+import threading
 from decimal import Decimal
 
 import httpx
@@ -75,6 +77,7 @@ def test_where_metrics_are_pushed_there_is_only_health(serve):
     url = serve(read=None)
 
     assert httpx.get(url + "/metrics").status_code == 404
+    assert "/metrics" not in httpx.get(url).text
     assert httpx.get(url + "/healthz").status_code == 200
 
 
@@ -82,8 +85,60 @@ def test_other_pages_and_methods_are_refused(serve):
     url = serve()
 
     assert httpx.get(url + "/").status_code == 404
+    assert "/metrics and /healthz" in httpx.get(url + "/").text
     assert httpx.post(url + "/metrics").status_code == 405
     assert httpx.post(url + "/healthz").status_code == 405
+
+
+@pytest.mark.parametrize(("path", "status"), [("/metrics", 200), ("/healthz", 503), ("/", 404)])
+def test_asked_for_the_head_it_gives_that_of_the_page_and_no_body(serve, path, status):
+    port = int(serve(is_ok=False).rpartition(":")[2])
+
+    with socket.create_connection(("127.0.0.1", port)) as client, client.makefile("rb") as answer:
+        client.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = answer.read().partition(b"\r\n\r\n")
+
+    assert head.split()[1] == str(status).encode()
+    assert b"content-length: 0" not in head.lower()
+    assert body == b""
+
+
+def test_a_scrape_that_hangs_holds_up_neither_health_nor_the_end_of_the_process(serve):
+    begun, may_end, is_daemon = threading.Event(), threading.Event(), []
+
+    def read():
+        is_daemon.append(threading.current_thread().daemon)
+        begun.set()
+        may_end.wait(20)
+        return ()
+
+    url = serve(read=read)
+    scrape = threading.Thread(target=httpx.get, args=(f"{url}/metrics",), kwargs={"timeout": 20})
+    scrape.start()
+    try:
+        assert begun.wait(20)
+        assert httpx.get(f"{url}/healthz").status_code == 200
+    finally:
+        may_end.set()
+        scrape.join()
+    assert is_daemon == [True]
+
+
+def test_a_page_that_stopped_leaves_no_thread_and_its_port_can_be_had_at_once():
+    def page(port):
+        return Page("127.0.0.1", port, read=None, health=lambda: Health(is_ok=True, key_kind="management", reasons=()))
+
+    before = set(threading.enumerate())
+    first = page(0)
+    first.start()
+    (thread,) = set(threading.enumerate()) - before
+    # It closes the connection first, so the system keeps the port for a while.
+    httpx.get(f"http://127.0.0.1:{first.port}/healthz")
+    first.stop()
+    thread.join(20)
+
+    assert not thread.is_alive()
+    page(first.port)._server.server_close()
 
 
 def test_a_fault_of_ours_is_an_empty_page_and_counted(serve):

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
 import os
+import threading
 from decimal import Decimal
 
 import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from or_otel import catalogue
 from or_otel.account.readings import Reading
-from or_otel.exporter.push import Push
+from or_otel.exporter import push as pushing
+from or_otel.exporter.push import Push, metrics_data
 
 READINGS = (
     Reading(catalogue.KEY_USAGE_LIFETIME, Decimal("0.25"), {"openrouter.key.name": "a"}),
@@ -70,6 +75,41 @@ def test_what_is_known_at_the_end_is_sent_before_it_ends(push, sink):
     assert set(sent(sink)[2]) == {reading.metric.name for reading in READINGS}
 
 
+@pytest.mark.parametrize(("told", "usual_s"), [("5", 3600.0), ("", 0.005)])
+def test_readings_are_sent_again_and_again(push, monkeypatch, told, usual_s):
+    monkeypatch.setattr(pushing, "INTERVAL_S", usual_s)
+    asked, enough = [], threading.Event()
+
+    def read():
+        asked.append(1)
+        if len(asked) > 3:
+            enough.set()
+        return READINGS
+
+    made = push(read=read, OTEL_METRIC_EXPORT_INTERVAL=told)
+    made.start()
+
+    assert enough.wait(20)
+    made.stop()
+
+
+@pytest.mark.parametrize("variables", [{}, {"OTEL_METRICS_EXPORTER": ""}])
+def test_without_an_exporter_or_an_address_it_is_otlp_to_where_the_sdk_sends(push, sink, monkeypatch, variables):
+    monkeypatch.delenv("OTEL_METRICS_EXPORTER", raising=False)
+
+    push(OTEL_EXPORTER_OTLP_ENDPOINT="", **variables)
+
+    assert sent(sink)
+
+
+def test_every_exporter_can_write_the_points_as_json():
+    data = metrics_data(READINGS, Resource.get_empty(), InstrumentationScope("or_otel"), started_ns=1, now_ns=2)
+
+    told = json.loads(data.to_json())["resource_metrics"][0]["scope_metrics"][0]["metrics"]
+    points = [point for metric in told for point in metric["data"]["data_points"]]
+    assert [(point["value"], point["start_time_unix_nano"]) for point in points] == [(0.25, None), (7, None), (3, 1)]
+
+
 def test_nothing_known_sends_nothing(push, sink):
     push(read=tuple)
 
@@ -96,7 +136,12 @@ def test_sets_of_attributes_that_are_gone_leave_no_room_taken(push, sink):
 
 
 @pytest.mark.parametrize(
-    "variables", [{"OTEL_METRIC_EXPORT_INTERVAL": "soon"}, {"OTEL_METRICS_EXPORTER": "prometheus"}]
+    "variables",
+    [
+        {"OTEL_METRIC_EXPORT_INTERVAL": "soon"},
+        {"OTEL_METRIC_EXPORT_INTERVAL": "0"},
+        {"OTEL_METRICS_EXPORTER": "prometheus"},
+    ],
 )
 def test_a_variable_that_says_nothing_known_is_refused(push, variables):
     with pytest.raises(ValueError, match="expected"):

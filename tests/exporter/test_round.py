@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from or_otel import catalogue
 from or_otel.account.market import read_models
 from or_otel.days import DAY_S
+from or_otel.exporter import LONGEST_WAIT_S, SHORTEST_WAIT_S
 from or_otel.ledger import DATABASE, open_ledger
 from or_otel.simulator.account import MANAGEMENT_KEY, SUPPORT_KEY
 from or_otel.simulator.book import fingerprint
@@ -48,6 +50,13 @@ def closed(scene, money):
     today = scene.now_s // DAY_S
     entries = scene.server.book.entries
     return sum((money(entry) for entry in entries if entry.created_at_s // DAY_S < today), Decimal(0))
+
+
+def forecast_of_a_day(scene, told):
+    """Give what comes of the budget of everything, if it goes on as in the last day."""
+    return scene.where(
+        told["openrouter.budget.forecast"], openrouter_budget_name="all", openrouter_forecast_window="1d"
+    )
 
 
 def test_every_row_of_the_catalogue_is_told(scene):
@@ -102,6 +111,16 @@ def test_a_key_carries_its_owner_its_hash_and_where_it_is_proven_its_fingerprint
     ]  # ours, and the management key
 
 
+def test_a_row_with_a_fingerprint_alone_owns_its_key_once_another_key_proves_what_hashes_are(scene):
+    scene.write_past()
+    rule = f'fingerprint = "{fingerprint(FERRIES.key)}"'
+
+    told = scene.told(scene.exporter(WHOLE.replace('name = "north-ferries"', rule), api_key=COMPANIES[1].key))
+
+    limits = told["openrouter.key.limit"]
+    assert scene.where(limits, openrouter_key_name=FERRIES.name) == scene.where(limits, openrouter_tag_company="north")
+
+
 def test_an_inference_key_tells_itself_alone(scene):
     scene.write_past()
     exporter = scene.exporter(api_key=FERRIES.key, management_key=None)
@@ -119,6 +138,7 @@ def test_an_inference_key_tells_itself_alone(scene):
         "openrouter.key.unassigned",
     }
     assert "or_otel.exporter.poll.errors" not in told
+    assert exporter.news(scene.now_s).credits is None
     assert exporter.health(scene.now_s).is_ok
 
 
@@ -144,6 +164,16 @@ def test_an_inference_key_does_not_pass_itself_off_as_a_company(scene):
 
     assert {dict(key)["openrouter.budget.name"] for key in told["openrouter.budget.spent"]} == {"mine"}
     assert {dict(key)["openrouter.budget.name"] for key in told["openrouter.budget.limit"]} == {"north", "mine"}
+    assert {dict(key)["openrouter.tag.company"] for key in told["openrouter.key.usage_daily"]} == {"north"}
+
+
+def test_before_the_account_answered_budgets_have_a_limit_and_nothing_spent(scene):
+    scene.server.account_fails("/key", 500)
+
+    told = scene.told(scene.exporter(WHOLE, api_key=SUPPORT_KEY, management_key=None))
+
+    assert len(told["openrouter.budget.limit"]) == 3
+    assert "openrouter.budget.spent" not in told
 
 
 def test_budgets_are_told_with_the_accounts_own_sums(scene):
@@ -161,11 +191,12 @@ def test_budgets_are_told_with_the_accounts_own_sums(scene):
     assert scene.where(told["openrouter.budget.threshold.ratio"], openrouter_budget_name="all") == [Decimal("0.8")]
 
 
-def test_a_budget_of_a_tag_is_told_from_the_ledger(scene):
+@pytest.mark.parametrize("keys", [{}, {"api_key": FERRIES.key, "management_key": None}])
+def test_a_budget_of_a_tag_is_told_from_the_ledger_whatever_key_asks(scene, keys):
     history = scene.write_past()
     scene.write_ledger(history)
 
-    told = scene.told(scene.exporter(WHOLE.replace('"day"', '"lifetime"'), has_ledger=True))
+    told = scene.told(scene.exporter(WHOLE.replace('"day"', '"lifetime"'), has_ledger=True, **keys))
 
     ours = [entry for entry in entries_of_history(history) if entry.tags["feature"] == "agent"]
     expected = sum((entry.total or Decimal(0) for entry in ours), Decimal(0))
@@ -250,8 +281,9 @@ def test_a_row_of_a_closed_day_that_cannot_be_read_any_more_keeps_its_money(scen
     assert "rows of /activity could not be read" in caplog.text
 
 
-def test_a_change_of_the_list_of_models_is_kept_for_reports(scene):
-    exporter = scene.exporter()
+@pytest.mark.parametrize("keys", [{}, {"api_key": SUPPORT_KEY, "management_key": None}])
+def test_a_change_of_the_list_of_models_is_kept_for_reports(scene, keys):
+    exporter = scene.exporter(**keys)
     scene.told(exporter)
     scene.now_s += 3601
     models = [{"id": "acme/new", "pricing": {"prompt": "0.000001", "completion": "0.000002"}}]
@@ -308,6 +340,7 @@ def test_a_day_grows_older_without_a_poll(scene):
 
 def test_closed_days_and_rates_outlive_a_restart(scene):
     scene.write_past()
+    scene.now_s += 3 * DAY_S  # nothing was spent since
     scene.told(scene.exporter(WHOLE, has_ledger=True))
     scene.server.account_fails("/activity", 500)
 
@@ -315,7 +348,7 @@ def test_closed_days_and_rates_outlive_a_restart(scene):
 
     activity = scene.where(told["openrouter.activity.cost"], openrouter_cost_ledger="openrouter")
     assert sum(activity) == closed(scene, lambda entry: entry.charged)
-    assert len(scene.where(told["openrouter.budget.forecast"], openrouter_budget_name="all")) == 2
+    assert forecast_of_a_day(scene, told) == scene.where(told["openrouter.budget.spent"], openrouter_budget_name="all")
 
 
 def test_without_a_folder_everything_is_told_from_memory(scene):
@@ -326,6 +359,17 @@ def test_without_a_folder_everything_is_told_from_memory(scene):
     activity = scene.where(told["openrouter.activity.cost"], openrouter_cost_ledger="openrouter")
     assert sum(activity) == closed(scene, lambda entry: entry.charged)
     assert not scene.folder.exists()
+
+
+def test_without_kept_days_a_forecast_is_made_of_what_rounds_saw(scene):
+    scene.write_past()
+    exporter = scene.exporter(WHOLE, folder=None)
+    scene.told(exporter)
+    scene.now_s += 2 * DAY_S  # nothing was spent since
+
+    told = scene.told(exporter)
+
+    assert forecast_of_a_day(scene, told) == scene.where(told["openrouter.budget.spent"], openrouter_budget_name="all")
 
 
 def test_a_file_that_cannot_be_used_is_said_once_and_costs_no_metric(scene, caplog):
@@ -358,8 +402,30 @@ def test_free_requests_are_those_of_the_asking_key(scene):
     assert scene.where(told["openrouter.key.free_requests_limit"], openrouter_key_name="support") == [1000]
 
 
-@pytest.mark.parametrize("has_ledger", [True, False])
-def test_keys_are_asked_for_their_closed_days_only_where_they_are_compared(scene, has_ledger):
-    scene.told(scene.exporter(has_ledger=has_ledger))
+@pytest.mark.parametrize(
+    ("toml", "has_ledger", "is_compared"),
+    [("", True, True), ("", False, False), ("[exporter]\nreconcile = false", True, False)],
+)
+def test_keys_are_asked_for_their_closed_days_only_where_they_are_compared(scene, toml, has_ledger, is_compared):
+    scene.write_ledger(scene.write_past())
 
-    assert any("api_key_hash" in each.path for each in scene.asked("/activity")) == has_ledger
+    told = scene.told(scene.exporter(toml, has_ledger=has_ledger))
+
+    assert any("api_key_hash" in each.path for each in scene.asked("/activity")) == is_compared
+    assert ("openrouter.reconciliation.client_cost" in told) == is_compared
+    assert ("openrouter.ledger.cost" in told) == has_ledger
+
+
+def test_after_a_round_it_waits_for_the_next_question_but_neither_too_short_nor_too_long(scene):
+    exporter, stop, waited, lasts_s = scene.exporter(), threading.Event(), [], [0, 45, 100]
+    stop.wait = waited.append
+
+    def after(known):
+        assert known is exporter.known
+        scene.now_s += lasts_s.pop(0)
+        if not lasts_s:
+            stop.set()
+
+    exporter.run(stop, now=lambda: scene.now_s, after=after)
+
+    assert waited == [LONGEST_WAIT_S, 15, SHORTEST_WAIT_S]

@@ -83,7 +83,7 @@ class Kept:
         self._folder = folder
         self._written = _Written()
         self._is_read = False
-        self._problem: str | None = None
+        self._problems: dict[str, str | None] = {}
         self.reconciled: tuple[ReconciledDay, ...] = ()
         self._is_to_compare = False
 
@@ -97,13 +97,14 @@ class Kept:
         try:
             if self.calls is not None:
                 problems = import_journals(self._folder, now_s=now_s).problems
-                self._say("; ".join(problems) if problems else None)
+                self._say("journals", "; ".join(problems) if problems else None)
             if self.calls is not None or self._is_due(snapshot, now_s, today):
                 with open_ledger(self._folder / DATABASE) as ledger:
                     self._exchange(ledger, snapshot, now_s, today)
+                self._say("file", None)
             self._written.day = today
         except (LedgerError, OSError) as error:
-            self._say(str(error))
+            self._say("file", str(error))
             self._take_activity(snapshot, today)
 
     def samples_of(self, key: AccountKey, at_s: float) -> Samples:
@@ -117,7 +118,7 @@ class Kept:
                 rows = read_activity(ledger, today - timedelta(days=days), today, key.hash)
                 missing = frozenset(missing_days(ledger, today, days, key.hash))
         except (LedgerError, OSError) as error:
-            self._say(str(error))
+            self._say("file", str(error))
             return {}
         known = {today - timedelta(days=ago) for ago in range(1, days + 1)} - missing
         return samples_from_days(key, at_s, rows, known)
@@ -136,8 +137,9 @@ class Kept:
             with open_ledger(self._folder / DATABASE) as ledger:
                 self.reconciled = self._compared(ledger, utc_day(now_s), keys, hash_of)
         except (LedgerError, OSError) as error:
-            self._say(str(error))
+            self._say("comparison", str(error))
         else:
+            self._say("comparison", None)
             self._is_to_compare = False
 
     # The account ------------------------------------------------------------------------------------------------------
@@ -157,8 +159,7 @@ class Kept:
     def _is_due(self, snapshot: Snapshot, now_s: float, today: date) -> bool:
         written = self._written
         return (
-            not self._is_read
-            or today != written.day
+            today != written.day
             or (snapshot.activity is not None and snapshot.activity.at_s != written.activity_at_s)
             or any(each.at_s != written.by_key_at_s.get(hash_) for hash_, each in snapshot.activity_by_key.items())
             or self._are_keys_due(snapshot, now_s)
@@ -217,6 +218,9 @@ class Kept:
             if rows.at_s != written.by_key_at_s.get(key_hash):
                 self._store(ledger, rows, now_s, key_hash)
                 written.by_key_at_s[key_hash], is_new = rows.at_s, True
+        is_whole = (told is None or told.is_whole) and all(rows.is_whole for rows in snapshot.activity_by_key.values())
+        rows_problem = "rows of /activity could not be read; what was known of those days stays"
+        self._say("rows", None if is_whole else rows_problem)
         return is_new
 
     def _store(
@@ -226,8 +230,6 @@ class Kept:
         now_s: float,
         key_hash: str | None = None,
     ) -> None:
-        if not told.is_whole:
-            self._say("rows of /activity could not be read; what was known of those days stays")
         covered = covered_days(told.at_s, now_s)
         store_activity(ledger, told.value, told.at_s, covered=covered, key_hash=key_hash, is_whole=told.is_whole)
 
@@ -261,10 +263,11 @@ class Kept:
         attempts = tuple(entries(ledger, since_s=begin_s(begin), until_s=begin_s(end)))
         return reconciled_days(attempts, rows, days, keys, hash_of)
 
-    def _say(self, problem: str | None) -> None:
-        if problem is not None and problem != self._problem:
+    def _say(self, work: str, problem: str | None) -> None:
+        """Say a problem once while it lasts: each kind of work forgets its own when it goes well."""
+        if problem is not None and problem not in self._problems.values():
             logger.warning("or-otel: %s; the exporter goes on without", problem)
-        self._problem = problem
+        self._problems[work] = problem
 
 
 def _hashes(snapshot: Snapshot) -> frozenset[str]:

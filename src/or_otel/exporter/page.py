@@ -88,8 +88,13 @@ class Page:
             metrics = make_wsgi_app(registry)
 
         def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-            path = environ.get("PATH_INFO", "")
-            if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
+            path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD")
+            if method == "HEAD":
+                # What GET would answer, without its body; the application of the metrics refuses it.
+                answer({**environ, "REQUEST_METHOD": "GET"}, start)
+                # Not a tuple: the server would tell that the page has no content.
+                return iter([b""])
+            if method != "GET":
                 return _text(start, "405 Method Not Allowed", "only GET\n")
             if path == METRICS_PATH and metrics is not None:
                 return metrics(environ, start)  # type: ignore[no-any-return]

@@ -52,7 +52,8 @@ class Push:
 
     def __init__(self, environ: Mapping[str, str], read: Callable[[], Iterable[Reading]], *, version: str) -> None:
         chosen = dict(environ)
-        chosen.setdefault("OTEL_METRICS_EXPORTER", "otlp")
+        # An empty variable is an unset one.
+        chosen["OTEL_METRICS_EXPORTER"] = chosen.get("OTEL_METRICS_EXPORTER") or "otlp"
         self._exporters, self._resource = metric_exporters(chosen, SERVICE_NAME)
         self._interval_s = _interval_s(environ)
         self._read = read
