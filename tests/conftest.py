@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import subprocess
 import threading
 from collections import defaultdict
 from decimal import Decimal
@@ -63,6 +64,21 @@ def _nothing_is_left_behind():
     yield
     or_otel.uninstrument()
     assert not guard.faults, f"our own code failed behind the wall: {dict(guard.faults)}"
+
+
+@pytest.fixture
+def begin():
+    """Start processes, as `subprocess.Popen` does; none outlives its test."""
+    processes = []
+
+    def start(command, **options):
+        processes.append(subprocess.Popen(command, **options))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

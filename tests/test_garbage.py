@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -172,6 +175,17 @@ def test_a_collection_is_noticed_while_it_lasts(collected):
     assert not garbage.is_collecting()
 
 
+def test_a_collection_of_one_thread_is_none_of_another(collected):
+    def ask_elsewhere():
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(garbage.is_collecting()))
+        thread.start()
+        thread.join()
+        return answers
+
+    assert collected(ask_elsewhere) == [False]
+
+
 def test_a_collection_that_ends_unwatched_is_over_all_the_same(collected):
     assert collected(garbage.unwatch) is None
     assert not garbage.is_collecting()
@@ -214,10 +228,37 @@ def test_watching_twice_notices_once_and_leaves_nothing_behind():
     before = [*gc.callbacks]
 
     garbage.watch()
+    once = [*gc.callbacks]
     garbage.watch()
-    during = [*gc.callbacks]
+    twice = [*gc.callbacks]
     garbage.unwatch()
     garbage.unwatch()
 
-    assert len(during) == len(before) + 1
+    assert twice == once != before
     assert gc.callbacks == before
+
+
+INTERRUPTED = """
+import gc, signal
+from or_otel import garbage
+
+gc.disable()
+gc.callbacks.clear()
+much = [[] for _ in range(1_000_000)]  # a collection that is still at it when the signal comes
+garbage.watch()
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+try:
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    gc.collect()
+    for _ in range(100_000_000):
+        pass
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer that sends a signal")
+def test_a_signal_that_comes_during_a_collection_reaches_the_application():
+    run = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (run.stdout, run.stderr) == ("interrupted\n", "")

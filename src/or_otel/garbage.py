@@ -3,46 +3,64 @@
 What nobody holds any more (a response, a task, a generator) is finalised on whichever thread
 happens to collect, at any line of it: also one that holds a lock of ours, of OpenTelemetry or of
 logging. So nothing that takes a lock is done then; it is remembered, and done at the next chance.
+
+A collection tells its callbacks when it begins and ends. Ours are no Python functions: a signal that
+comes during a collection is handled where Python code runs next, and what its handler raises in
+a callback of the collector (KeyboardInterrupt, for one) never reaches the application.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from or_otel.guard import wall
 
+
+class _Latest:
+    """What the collector told last, on any thread."""
+
+    __slots__ = ("start",)
+
+    start: object
+    stop: Any
+
+
+_Latest.stop = _Latest.__dict__["start"]  # one cell under both names: the end takes the place of the beginning
+_latest = _Latest()
 _here = threading.local()
 _waiting: deque[Callable[[], None]] = deque()
 
-
-class _State:
-    """One for the process."""
-
-    watch: object | None = None
-    """Another one each time: a collection that began in an earlier one may have ended unseen."""
+# Called with the phase, `start` or `stop`, and a dictionary that is another one each time.
+_NOTES: tuple[Callable[[str, dict[str, int]], None], ...] = (
+    functools.partial(setattr, _here),
+    functools.partial(setattr, _latest),
+)
 
 
 def watch() -> None:
     """Notice collections from now on."""
-    _State.watch = _State.watch or object()
-    if _note not in gc.callbacks:
-        gc.callbacks.append(_note)
+    if _NOTES[0] not in gc.callbacks:
+        _latest.start = None
+        gc.callbacks.extend(_NOTES)
 
 
 def unwatch() -> None:
     """Notice none any more."""
-    _State.watch = None
-    if _note in gc.callbacks:
-        gc.callbacks.remove(_note)
+    if _NOTES[0] in gc.callbacks:
+        for note in _NOTES:
+            gc.callbacks.remove(note)
+    _latest.start = None  # one that goes on now ends unseen
 
 
 def is_collecting() -> bool:
     """Whether this thread runs a garbage collection now: code we call may hold locks below us on the stack."""
-    begun_in = getattr(_here, "begun_in", None)
-    return begun_in is not None and begun_in is _State.watch
+    begun = getattr(_here, "start", None)
+    return begun is not None and begun is _latest.start
 
 
 def put_off(work: Callable[[], None]) -> None:
@@ -66,8 +84,3 @@ def catch_up() -> None:
 def forget() -> None:
     """Leave what was put off undone: in a forked child it is the parent's to do."""
     _waiting.clear()
-
-
-def _note(phase: str, info: dict[str, int]) -> None:
-    del info
-    _here.begun_in = _State.watch if phase == "start" else None

@@ -156,16 +156,16 @@ def test_what_breaks_off_leaves_nothing_behind_and_the_old_file_as_it_was(tmp_pa
     assert output.read_text() == "old"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, entry):
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, entry, begin):
     at_s = time.time() - 60
     times = {"started_at_s": at_s, "call_started_at_s": at_s}
     (tmp_path / "host-1-1.jsonl").write_bytes(b"".join(to_line(entry("1", **times)) for _ in range(1000)))
     command = [sys.executable, "-m", "or_otel.cli", "export", "calls", "--since", "1d", "--ledger", str(tmp_path)]
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as export:
-        assert export.stdout.readline().startswith(b'"BilledCost"')
-        export.stdout.close()
-        assert export.stderr.read() == b""
+    export = begin(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert export.stdout.readline().startswith(b'"BilledCost"')
+    export.stdout.close()
+    assert export.stderr.read() == b""
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import signal
-import subprocess
 import sys
 import time
 
@@ -46,7 +45,7 @@ def test_a_wrong_group_is_told(tmp_path):
     assert "did you mean 'model'" in answer.stderr
 
 
-def test_in_a_terminal_it_follows_the_journals_until_ctrl_c(tmp_path, fill):
+def test_in_a_terminal_it_follows_the_journals_until_ctrl_c(tmp_path, fill, begin):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "or_otel.cli", "top", "--interval", "0.2", "--ledger", str(tmp_path)]
     environ = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
@@ -58,18 +57,16 @@ def test_in_a_terminal_it_follows_the_journals_until_ctrl_c(tmp_path, fill):
         while text not in seen:
             seen += os.read(ours, 65_536)
 
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, start_new_session=True
-    ) as top:
-        os.close(theirs)
-        until(b"m/first")
-        fill("0.25", request_model="m/second")
-        until(b"m/second")
-        until(b"$0.75")
-        top.send_signal(signal.SIGINT)
-        until(b"\x1b[?1049l")  # back on the ordinary screen
-        until(b"times in UTC")
-        assert top.wait(timeout=30) == 0
+    top = begin(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, start_new_session=True)
+    os.close(theirs)
+    until(b"m/first")
+    fill("0.25", request_model="m/second")
+    until(b"m/second")
+    until(b"$0.75")
+    top.send_signal(signal.SIGINT)
+    until(b"\x1b[?1049l")  # back on the ordinary screen
+    until(b"times in UTC")
+    assert top.wait(timeout=60) == 0
     os.close(ours)
 
     assert b"Traceback" not in seen

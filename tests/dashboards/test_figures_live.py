@@ -19,6 +19,8 @@ from or_otel.catalogue import prometheus_name
 from or_otel.config import read_config
 from or_otel.dashboards.rules import COST_5M
 
+pytestmark = pytest.mark.timeout(2400)  # the weeks are lived through in the first test that asks
+
 
 class Shown(NamedTuple):
     """What a reader looks at.

@@ -14,6 +14,8 @@ from or_otel.dashboards.promql import UNSAID
 from or_otel.dashboards.rules import RECORDED, Choices
 from or_otel.dashboards.rules import groups as rule_groups
 
+pytestmark = pytest.mark.timeout(2400)  # the weeks are lived through in the first test that asks
+
 UNTOLD = "otelcol_exporter_send_failed_log_records"
 """No answer is the right one: the shipped collector takes logs and hands them to nobody, so none can fail to arrive."""
 

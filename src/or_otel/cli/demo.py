@@ -32,7 +32,7 @@ from or_otel.reports.proof import proof_of, sentence
 from or_otel.reports.proof import to_json as proof_to_json
 from or_otel.reports.receipt import cost_text, receipt_of, render, to_json
 from or_otel.simulator.server import ScriptedOpenRouter
-from or_otel.simulator.workload import WorkloadEvent, run_workload
+from or_otel.simulator.workload import run_workload
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
@@ -47,7 +47,7 @@ What next:
   or-otel report --by model,team   where its money went
   or_otel.instrument()             one line, when OpenTelemetry is set up already
 """
-INTERRUPTED = "Interrupted: so far. What was asked at that moment may be billed, and its answer was never read.\n"
+INTERRUPTED = "Interrupted: this is what was asked so far.\n"
 
 
 @click.command("demo")
@@ -85,16 +85,16 @@ def demo_command(
         raise click.ClickException("the demo drives the openai client: pip install 'or-otel[demo]'")
     screen = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
     found: list[Entry] = []
-    with _listening(host, port) as server:
+    with _Ending() as ending, _listening(host, port) as server:
         _start(server.base_url, otlp_endpoint, prometheus_port)
         try:
             if is_forever:
                 screen.print(f"OpenRouter, simulated, at {server.base_url} until interrupted")
-                _spend_forever(server.base_url)
+                _spend_forever(server.base_url, ending)
                 return
             view = _view(screen, is_json=is_json, is_plain=is_plain)
             with view:
-                is_whole = _watch(server.base_url, duration_s, found, view.show)
+                is_whole = _watch(server.base_url, duration_s, found, view.show, ending)
         finally:
             or_otel.uninstrument()
         proof = proof_of(found, {entry.id: entry.spend for entry in server.book.entries})
@@ -146,23 +146,61 @@ def _listening(host: str, port: int) -> Iterator[ScriptedOpenRouter]:
         server.stop()
 
 
-def _spend_forever(base_url: str) -> None:
-    """Run the workload without end and keep nothing of it."""
+class _Interrupted(Exception):  # noqa: N818 -- no error: the user had enough
+    """Ctrl-C, told between two scenes."""
 
-    def breathe(event: WorkloadEvent) -> None:
-        del event
-        time.sleep(SCENE_S)
 
+class _Ending:
+    """Hears Ctrl-C and tells it between two scenes, where nothing is under way; a second one ends at once.
+
+    As an exception at any line of any library it would be lost now and then: a finalizer or a parser swallows it.
+    """
+
+    def __init__(self) -> None:
+        self._is_heard = False
+        self._is_between = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._hear)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def between(self, pause_s: float = 0) -> None:
+        """Let go on after a pause, or raise `_Interrupted`."""
+        self._is_between = True
+        if self._is_heard:
+            raise _Interrupted
+        time.sleep(pause_s)
+        self._is_between = False
+
+    def _hear(self, number: int, frame: object) -> None:
+        del number, frame
+        if self._is_heard:
+            raise KeyboardInterrupt
+        self._is_heard = True
+        if self._is_between:
+            self._is_between = False
+            raise _Interrupted
+
+
+def _spend_forever(base_url: str, ending: _Ending) -> None:
+    """Run the workload until Ctrl-C and keep nothing of it."""
     # Somebody takes the calls, also where no exporter does: the log is not told of calls that go nowhere.
     end = or_otel.on_call(lambda _: None)
-    with suppress(KeyboardInterrupt):
-        run_workload(base_url, duration_s=math.inf, on_event=breathe)
+    with suppress(_Interrupted):
+        run_workload(base_url, duration_s=math.inf, on_event=lambda _: ending.between(SCENE_S))
     or_otel.flush(FLUSH_S)
     end()
 
 
 def _watch(
-    base_url: str, duration_s: float | None, found: list[Entry], show: Callable[[CallRecord, list[Entry]], None]
+    base_url: str,
+    duration_s: float | None,
+    found: list[Entry],
+    show: Callable[[CallRecord, list[Entry]], None],
+    ending: _Ending,
 ) -> bool:
     """Run the workload; every finished call is noted down and shown. False when Ctrl-C ended it."""
 
@@ -172,8 +210,8 @@ def _watch(
 
     end = or_otel.on_call(take)
     try:
-        run_workload(base_url, duration_s=duration_s)
-    except KeyboardInterrupt:
+        run_workload(base_url, duration_s=duration_s, on_event=lambda _: ending.between())
+    except _Interrupted:
         return False
     finally:
         or_otel.flush(FLUSH_S)
