@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from or_otel.cli import main
 from or_otel.entries import to_line
+from or_otel.ledger.retention import erase
 
 
 @pytest.fixture
@@ -63,6 +64,9 @@ def test_in_a_terminal_it_follows_the_journals_until_ctrl_c(tmp_path, fill, begi
     fill("0.25", request_model="m/second")
     until(b"m/second")
     until(b"$0.75")
+    erase(tmp_path)
+    fill("0.125", request_model="m/third")
+    until(b"$0.125")
     top.send_signal(signal.SIGINT)
     until(b"\x1b[?1049l")  # back on the ordinary screen
     until(b"times in UTC")

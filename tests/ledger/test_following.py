@@ -9,6 +9,8 @@ from or_otel.calls import Amendment
 from or_otel.entries import to_line
 from or_otel.ledger import DATABASE, open_ledger
 from or_otel.ledger.following import SWEEP_S, Following
+from or_otel.ledger.importing import import_journals
+from or_otel.ledger.retention import erase, prune
 
 
 @pytest.fixture
@@ -111,11 +113,68 @@ def test_the_first_look_searches_by_time_and_a_later_one_only_what_is_new(tmp_pa
     ledger.set_trace_callback(asked.append)
     for now_s in (10, 11):
         list(following.changes(now_s))
-        asked.append("end")
     ledger.set_trace_callback(None)
-    looks = [asked[place - 1] for place, each in enumerate(asked) if each == "end"]
+    looks = [each for each in asked if "ORDER BY" in each]
 
     first, later = (" ".join(row[-1] for row in ledger.execute(f"EXPLAIN QUERY PLAN {look}")) for look in looks)
 
     assert "SEARCH attempts USING INDEX attempts_by_time (call_started_at_s>?)" in first
     assert "SEARCH attempts USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in later
+
+
+@pytest.fixture
+def made(entry):
+    """Give three attempts, the first one old."""
+    old = {"started_at_s": 1.0, "call_started_at_s": 1.0}
+    return [
+        entry(None, unpriced="cancelled", generation_id="gen-1", **(old if not number else {})) for number in range(3)
+    ]
+
+
+@pytest.fixture
+def following(tmp_path, ledger, write, made):
+    """Follow a ledger that has them, up to now."""
+    following = Following(tmp_path, ledger, since_s=0)
+    write(*map(to_line, made))
+    assert len(list(following.changes(10))) == 3
+    return following
+
+
+def test_a_ledger_that_grows_and_lets_go_of_what_is_old_keeps_its_places(tmp_path, ledger, write, entry, following):
+    write(to_line(entry("1")))
+    import_journals(tmp_path, now_s=11)
+    prune(ledger, older_than_s=2)
+
+    assert not following.is_astray()
+    assert ids(following.changes(12)) == [("4", False)]
+    assert not following.is_astray()
+
+
+@pytest.mark.parametrize("is_another_there", [False, True])
+def test_a_ledger_that_lost_what_was_told_last_has_lost_its_places(
+    tmp_path, ledger, write, entry, made, following, is_another_there
+):
+    ledger.execute("DELETE FROM attempts WHERE attempt_id = ?", [made[-1].attempt_id])
+    if is_another_there:
+        write(to_line(entry("1")))
+        import_journals(tmp_path, now_s=11)
+
+    assert following.is_astray()
+
+
+def test_amendments_have_places_too(ledger, write, made, following):
+    write(*(amendment(each, "0.5") for each in made))
+    assert len(list(following.changes(11))) == 3
+    assert not following.is_astray()
+
+    ledger.execute("DELETE FROM amendments WHERE attempt_id = ?", [made[-1].attempt_id])
+
+    assert following.is_astray()
+
+
+def test_a_ledger_made_anew_is_another(tmp_path, following):
+    erase(tmp_path)
+    assert following.is_astray()
+
+    with open_ledger(tmp_path / DATABASE):
+        assert following.is_astray()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
@@ -37,13 +38,22 @@ def top_command(*, by: str, interval_s: float, is_once: bool, folder: Path) -> N
     Follows every program that writes to this ledger: or-otel run, or_otel.start().
     """  # noqa: D301 -- \b is click's sign to keep the lines
     screen = console()
-    with fresh_ledger(folder) as ledger:
+    with ExitStack() as opened:
+        ledger = opened.enter_context(fresh_ledger(folder))
         dimension = dimension_of(ledger, by)
-        now_s = time.time()
-        begin_s = min(now_s - now_s % DAY_S, now_s - HOUR_S) - LONG_CALL_S
-        following, top = Following(folder, ledger, since_s=begin_s), Top(dimension)
+
+        def begin(ledger: sqlite3.Connection) -> tuple[Following, Top]:
+            now_s = time.time()
+            begin_s = min(now_s - now_s % DAY_S, now_s - HOUR_S) - LONG_CALL_S
+            return Following(folder, ledger, since_s=begin_s), Top(dimension)
+
+        following, top = begin(ledger)
 
         def look() -> None:
+            nonlocal following, top
+            if following.is_astray():  # pruned, or erased
+                opened.close()
+                following, top = begin(opened.enter_context(fresh_ledger(folder)))
             now_s = time.time()
             for change in following.changes(now_s):
                 top.add(change.entry, change.before)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from or_otel import amendments
 from or_otel.entries import Entry, from_line
+from or_otel.ledger import DATABASE
 from or_otel.ledger.importing import import_journals
 from or_otel.ledger.queries import SELECT, as_it_stands
 
@@ -45,9 +46,14 @@ class Following:
     def __init__(self, folder: Path, ledger: sqlite3.Connection, *, since_s: float) -> None:
         self._folder, self._ledger, self._since_s = folder, ledger, since_s
         self._attempts_to, self._amendments_to = 0, 0
+        self._file, self._marks = self._inode(), self._marked()
         self._journals: dict[str, tuple[int, int]] = {}
         self._imported_at_s = float("-inf")
         self.problems: tuple[str, ...] = ()
+
+    def is_astray(self) -> bool:
+        """Whether the ledger was packed or made anew since the last look: begin again then, with one opened again."""
+        return (self._file, self._marks) != (self._inode(), self._marked())
 
     def changes(self, now_s: float) -> Iterator[Change]:
         """Import what journals gained, and give what is new since the last look, in order of arrival."""
@@ -70,6 +76,7 @@ class Following:
             if entry is not None:
                 yield Change(entry=entry)
         self._attempts_to, self._amendments_to = known_to, learned_to
+        self._marks = self._marked()
 
     def _amended(self, learned_to: int) -> Iterator[Change]:
         """Give what was learned of attempts told before; a second amendment of one changes no figure here."""
@@ -88,6 +95,19 @@ class Following:
     def _last(self, table: str) -> int:
         (last,) = self._ledger.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchone()  # noqa: S608 -- fixed
         return int(last)
+
+    def _marked(self) -> tuple[object, ...]:
+        """Give whose the last places are that were looked at: SQLite moves rows when it packs a file."""
+        return tuple(
+            self._ledger.execute(f"SELECT attempt_id FROM {table} WHERE rowid = ?", (place,)).fetchone()  # noqa: S608
+            for table, place in (("attempts", self._attempts_to), ("amendments", self._amendments_to))
+        )
+
+    def _inode(self) -> int | None:
+        try:
+            return (self._folder / DATABASE).stat().st_ino
+        except FileNotFoundError:
+            return None
 
     def _sizes(self) -> dict[str, tuple[int, int]]:
         found = {}
