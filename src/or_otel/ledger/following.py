@@ -52,7 +52,10 @@ class Following:
         self.problems: tuple[str, ...] = ()
 
     def is_astray(self) -> bool:
-        """Whether the ledger was packed or made anew since the last look: begin again then, with one opened again."""
+        """Whether what was told last has left the ledger: begin again then, with the ledger opened again.
+
+        Other attempts take its place, and would be passed over; or the whole file was erased.
+        """
         return (self._file, self._marks) != (self._inode(), self._marked())
 
     def changes(self, now_s: float) -> Iterator[Change]:
@@ -97,7 +100,7 @@ class Following:
         return int(last)
 
     def _marked(self) -> tuple[object, ...]:
-        """Give whose the last places are that were looked at: SQLite moves rows when it packs a file."""
+        """Give whose the last places are that were looked at."""
         return tuple(
             self._ledger.execute(f"SELECT attempt_id FROM {table} WHERE rowid = ?", (place,)).fetchone()  # noqa: S608
             for table, place in (("attempts", self._attempts_to), ("amendments", self._amendments_to))

@@ -89,7 +89,8 @@ def split_by_rows(
     dimensions = row_dimensions(by, labels)
     today: dict[tuple[str | None, ...], Decimal] | None = None
     groups = grouped(chosen, dimensions)
-    if by and set(by) <= {*OWNERS, "day"} and all(key.credits.daily_usd is not None for key in keys):
+    gauges = [gauge for key in keys for gauge in (key.credits.daily_usd, key.byok.daily_usd)]
+    if by and set(by) <= {*OWNERS, "day"} and None not in gauges:
         today = {}
         for key in keys:
             running = ActivityRow(day=until, key_hash=key.hash)
