@@ -12,7 +12,17 @@ from or_otel.dashboards.rulefiles import alerts
 from or_otel.dashboards.rules import Choices
 
 CONFIG = yaml.safe_load(alertmanager_file())
-NAMES = {alert.name for alert in alerts(Choices())}
+ALERTS = {alert.name: alert for alert in alerts(Choices())}
+NAMES = set(ALERTS)
+
+
+def silences():
+    """Give, for each rule of silence, the alert that speaks, those that need not, and the labels that they share."""
+    for rule in CONFIG["inhibit_rules"]:
+        (source,), (target,) = rule["source_matchers"], rule["target_matchers"]
+        pattern = re.fullmatch(r'alertname=~"(.+)"', target)[1]
+        silenced = {name for name in NAMES if re.fullmatch(pattern, name)}
+        yield re.fullmatch(r'alertname="(.+)"', source)[1], silenced, set(rule.get("equal", ()))
 
 
 @pytest.fixture
@@ -66,20 +76,41 @@ def test_one_message_tells_one_budget_s_trouble():
 
 
 def test_every_rule_of_silence_is_about_alerts_that_exist():
-    for rule in CONFIG["inhibit_rules"]:
-        (source,), (target,) = rule["source_matchers"], rule["target_matchers"]
-        source = re.fullmatch(r'alertname="(.+)"', source)[1]
-        pattern = re.fullmatch(r'alertname=~"(.+)"', target)[1]
-        silenced = {name for name in NAMES if re.fullmatch(pattern, name)}
-        assert source in NAMES
+    for speaks, silenced, _ in silences():
+        assert speaks in NAMES
         assert silenced
-        assert source not in silenced
+        assert speaks not in silenced
+
+
+def test_the_worse_silences_the_better():
+    told = {speaks: silenced for speaks, silenced, _ in silences() if "Stale" not in speaks}
+    budget = {f"OrOtelBudget{each}" for each in ("HalfSpent", "MostlySpent", "ForecastOver", "PaceAhead")}
+
+    assert told == {
+        "OrOtelBudgetSpent": budget,
+        "OrOtelBudgetMostlySpent": {"OrOtelBudgetHalfSpent"},
+        "OrOtelBudgetForecastOver": {"OrOtelBudgetPaceAhead"},
+        "OrOtelBudgetBurnFast": {"OrOtelBudgetBurnSlow"},
+        "OrOtelCreditsNearlyGone": {"OrOtelCreditsLow"},
+        "OrOtelKeyExhausted": {"OrOtelKeyNearLimit"},
+        "OrOtelSpendSpike": {"OrOtelSpendUnusual"},
+    }
+
+
+def test_nothing_silences_what_is_about_another_budget_key_or_service():
+    for speaks, silenced, equal in silences():
+        for name in silenced:
+            of_both = [
+                set(re.findall(r"\$labels\.(\w+)", alert.summary + alert.description))
+                for alert in (ALERTS[speaks], ALERTS[name])
+            ]
+            # What speaks of no one in particular is about the whole account.
+            assert equal <= of_both[0] & of_both[1], (speaks, name)
+            assert bool(equal) is bool(of_both[0]), (speaks, name)
 
 
 def test_stale_account_data_silence_money_and_not_the_clients_own_alarm():
-    (stale,) = [rule for rule in CONFIG["inhibit_rules"] if "Stale" in rule["source_matchers"][0]]
-    pattern = re.fullmatch(r'alertname=~"(.+)"', stale["target_matchers"][0])[1]
-    silenced = {name for name in NAMES if re.fullmatch(pattern, name)}
+    (silenced,) = [silenced for speaks, silenced, _ in silences() if "Stale" in speaks]
 
     assert {"OrOtelBudgetSpent", "OrOtelCreditsLow", "OrOtelKeyExhausted", "OrOtelCaptureGap"} <= silenced
     assert not {"OrOtelSpendSpike", "OrOtelErrorsHigh", "OrOtelAccountPollFailing"} & silenced

@@ -10,11 +10,31 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pasts import (
+    DAY,
+    ENDPOINT,
+    FALLBACK,
+    KEY,
+    LATE,
+    MODEL,
+    PROVIDER,
+    STATUS,
+    balance,
+    budget,
+    calls,
+    collector_queue,
+    day_of,
+    forecast,
+    free,
+    histogram,
+    key,
+    series,
+)
 
 from or_otel import catalogue, semconv
 from or_otel.budgets import Budget
 from or_otel.dashboards import rules
-from or_otel.dashboards.promql import label, of, tag
+from or_otel.dashboards.promql import label, tag
 from or_otel.dashboards.rulefiles import alerts, rule_files
 from or_otel.dashboards.rules import Choices
 
@@ -22,95 +42,18 @@ ROOT = Path(__file__).parents[2]
 ALERTS = {alert.name: alert for alert in alerts(Choices())}
 BUDGETS = ("or-otel-budgets",)
 CALLS = ("or-otel-cost", "or-otel-counters")
-MODEL = label(semconv.GEN_AI_REQUEST_MODEL)
-OUTCOME = label(semconv.OPENROUTER_OUTCOME)
-FALLBACK = label(semconv.OPENROUTER_ROUTE_FALLBACK)
-STATUS = label(semconv.OPENROUTER_ATTEMPT_STATUS)
-PROVIDER = label(semconv.OPENROUTER_PROVIDER_NAME)
-KEY = {label(semconv.OPENROUTER_KEY_NAME): "acme", label(semconv.OPENROUTER_KEY_HASH): "0123456789ab"}
-ENDPOINT = label(semconv.OR_OTEL_ENDPOINT)
-DAY = label(semconv.OPENROUTER_DAY)
-DAY_S = 86400
-
-
-def series(row, part="", **labels):
-    told = ", ".join(f'{key}="{value}"' for key, value in {"job": "api", "instance": "i", **labels}.items())
-    return f"{of(row, part).name}{{{told}}}"
-
-
-def budget(spent, *, limit=100, start="0x500", end=f"{30 * DAY_S}x500", name="month"):
-    whose = {rules.BUDGET: name, rules.SCOPE: "account"}
-    return {
-        series(catalogue.BUDGET_SPENT, **whose): spent,
-        series(catalogue.BUDGET_LIMIT, **whose): f"{limit}x500",
-        series(catalogue.BUDGET_PERIOD_START_TIME, **whose): start,
-        series(catalogue.BUDGET_PERIOD_END_TIME, **whose): end,
-    }
-
-
-def forecast(amount, window="7d"):
-    whose = {rules.BUDGET: "month", rules.SCOPE: "account", rules.WINDOW: window}
-    return {series(catalogue.BUDGET_FORECAST, **whose): f"{amount}x500"}
-
-
-# A period that is a fifth over from the first minute on.
-LATE = {"start": f"{-6 * DAY_S}x500", "end": f"{24 * DAY_S}x500"}
-
-
-def balance(remaining, used):
-    return {
-        series(catalogue.ACCOUNT_CREDITS_REMAINING): remaining,
-        series(catalogue.ACCOUNT_CREDITS_USED): used,
-    }
-
-
-def key(remaining, *, limit="100x60", disabled="0x60"):
-    return {
-        series(catalogue.KEY_LIMIT_REMAINING, **KEY): remaining,
-        series(catalogue.KEY_LIMIT, **KEY): limit,
-        series(catalogue.KEY_DISABLED, **KEY): disabled,
-    }
-
-
-def calls(ok, failed="0x90", **labels):
-    return {
-        series(catalogue.CALLS, **{MODEL: "m", OUTCOME: "ok", **labels}): ok,
-        series(catalogue.CALLS, **{MODEL: "m", OUTCOME: "error", **labels}): failed,
-    }
-
-
-def day_of(ours, theirs, day="1"):
-    return {
-        series(catalogue.RECONCILIATION_CLIENT_COST, **KEY, **{DAY: day}): f"{ours}x400",
-        series(catalogue.RECONCILIATION_PROVIDER_COST, **KEY, **{DAY: day}): f"{theirs}x400",
-    }
-
-
-def histogram(fast, slow):
-    buckets = {
-        series(catalogue.OPERATION_DURATION, "_bucket", **{MODEL: "m", "le": "10.24"}): f"0+{fast}x90",
-        series(catalogue.OPERATION_DURATION, "_bucket", **{MODEL: "m", "le": "81.92"}): f"0+{fast + slow}x90",
-        series(catalogue.OPERATION_DURATION, "_bucket", **{MODEL: "m", "le": "+Inf"}): f"0+{fast + slow}x90",
-    }
-    return {**buckets, series(catalogue.OPERATION_DURATION, "_count", **{MODEL: "m"}): f"0+{fast + slow}x90"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """When an alert fires, and some pasts in which it does not."""
+    """When an alert fires, and some pasts in which it does not; how many minutes it waits to be sure."""
 
     fires: dict[str, str]
     at: str = "80m"
     silent: tuple[dict[str, str], ...]
     groups: tuple[str, ...] = ()
+    waits: int = 0
     labels: dict[str, str] = field(default_factory=dict)
-
-
-def collector_queue(size, sent):
-    return {
-        'otelcol_exporter_queue_size{job="c", exporter="x", data_type="traces"}': size,
-        'otelcol_exporter_sent_spans{job="c", exporter="x", server_port="4317"}': sent,
-    }
 
 
 WHOSE = {rules.BUDGET: "month", rules.SCOPE: "account"}
@@ -123,6 +66,7 @@ CASES = {
     "OrOtelBudgetMostlySpent": Case(fires=budget("80x500"), silent=(budget("79x500"),), groups=BUDGETS, labels=WHOSE),
     "OrOtelBudgetSpent": Case(fires=budget("101x500"), silent=(budget("99x500"),), groups=BUDGETS, labels=WHOSE),
     "OrOtelBudgetForecastOver": Case(
+        waits=60,
         fires={**budget("30x500", **LATE), **forecast(120)},
         silent=(
             {**budget("30x500", **LATE), **forecast(99)},
@@ -134,6 +78,7 @@ CASES = {
         labels=WHOSE,
     ),
     "OrOtelBudgetPaceAhead": Case(
+        waits=60,
         fires=budget("26x500", **LATE),
         silent=(budget("22x500", **LATE), budget("26x500")),
         groups=BUDGETS,
@@ -159,6 +104,7 @@ CASES = {
         labels=WHOSE,
     ),
     "OrOtelCreditsLow": Case(
+        waits=30,
         # 60 USD in six hours: 240 a day.
         fires=balance("600-0.1666667x500", "0+0.1666667x500"),
         at="440m",
@@ -166,12 +112,14 @@ CASES = {
         groups=BUDGETS,
     ),
     "OrOtelCreditsNearlyGone": Case(
+        waits=5,
         fires=balance("200-0.1666667x500", "0+0.1666667x500"),
         at="440m",
         silent=(balance("600x500", "0+0.1666667x500"), balance("5x500", "10x500")),
         groups=BUDGETS,
     ),
     "OrOtelKeyNearLimit": Case(
+        waits=5,
         fires=key("9x60"),
         at="30m",
         silent=(key("11x60"), key("0x60"), key("9x60", limit="0x60"), key("9x60", disabled="1x60")),
@@ -181,21 +129,14 @@ CASES = {
         fires=key("0x60"), at="30m", silent=(key("0.01x60"), key("0x60", disabled="1x60")), labels=KEY
     ),
     "OrOtelFreeQuotaNearlyUsed": Case(
-        fires={
-            series(catalogue.KEY_FREE_REQUESTS_USED, **KEY): "46x60",
-            series(catalogue.KEY_FREE_REQUESTS_LIMIT, **KEY): "50x60",
-        },
+        waits=5,
+        fires=free("46x60"),
         at="30m",
-        silent=(
-            {
-                series(catalogue.KEY_FREE_REQUESTS_USED, **KEY): "44x60",
-                series(catalogue.KEY_FREE_REQUESTS_LIMIT, **KEY): "50x60",
-            },
-            {series(catalogue.KEY_FREE_REQUESTS_USED, **KEY): "46x60"},
-        ),
+        silent=(free("44x60"), {series(catalogue.KEY_FREE_REQUESTS_USED, **KEY): "46x60"}),
         labels=KEY,
     ),
     "OrOtelUnpricedCalls": Case(
+        waits=30,
         fires={**calls("0+10x200"), series(catalogue.UNPRICED_CALLS): "0+1x200"},
         at="150m",
         silent=(
@@ -207,12 +148,14 @@ CASES = {
         labels=API,
     ),
     "OrOtelCaptureGap": Case(
+        waits=120,
         fires=day_of(90, 100),
         at="180m",
         silent=(day_of(97, 100), day_of(0.5, 1), day_of(90, 100, day="2"), day_of(0, 0)),
         labels={**KEY, DAY: "1"},
     ),
     "OrOtelAccountPollFailing": Case(
+        waits=15,
         fires={
             series(catalogue.POLL_ERRORS, **{ENDPOINT: "/credits", label(semconv.ERROR_TYPE): "503"}): "0+1x200",
             series(catalogue.POLL_SUCCESS_TIME, **{ENDPOINT: "/key"}): "0+60x200",
@@ -228,18 +171,21 @@ CASES = {
         labels={ENDPOINT: "/credits"},
     ),
     "OrOtelServiceSilent": Case(
+        waits=60,
         fires={series(catalogue.CALLS): "0+1x1500"},
         at="2700m",
         silent=({series(catalogue.CALLS): "0+1x2700"}, {series(catalogue.CALLS, job="new"): "_x2600 1x100"}),
         labels=API,
     ),
     "OrOtelErrorsHigh": Case(
+        waits=10,
         fires=calls("0+8x90", "0+2x90"),
         silent=(calls("0+95x90", "0+5x90"), calls("0+0.4x90", "0+0.6x90")),
         groups=CALLS,
         labels=MODEL_OF_API,
     ),
     "OrOtelFallbackHigh": Case(
+        waits=15,
         fires={**calls("0+6x90"), **calls("0+4x90", **{FALLBACK: "provider"})},
         silent=(
             {**calls("0+9x90"), **calls("0+1x90", **{FALLBACK: "model"})},
@@ -248,8 +194,11 @@ CASES = {
         groups=CALLS,
         labels=MODEL_OF_API,
     ),
-    "OrOtelLatencyHigh": Case(fires=histogram(9, 1), silent=(histogram(99, 1), histogram(0, 1)), labels=MODEL_OF_API),
+    "OrOtelLatencyHigh": Case(
+        waits=10, fires=histogram(9, 1), silent=(histogram(99, 1), histogram(0, 1)), labels=MODEL_OF_API
+    ),
     "OrOtelProviderThrottling": Case(
+        waits=10,
         fires={
             series(catalogue.ROUTE_ATTEMPTS, **{PROVIDER: "Azure", STATUS: "200"}): "0+7x90",
             series(catalogue.ROUTE_ATTEMPTS, **{PROVIDER: "Azure", STATUS: "429"}): "0+3x90",
@@ -271,12 +220,14 @@ CASES = {
         labels={"job": "api", label(semconv.OPENROUTER_POLICY_RULE): "zdr"},
     ),
     "OrOtelAttributionLost": Case(
+        waits=10,
         fires={series(catalogue.COST, otel_metric_overflow="true"): "5x90"},
         silent=({series(catalogue.COST): "5+1x90"},),
         groups=CALLS,
         labels=API,
     ),
     "OrOtelTelemetryDropped": Case(
+        waits=10,
         fires={series(catalogue.TELEMETRY_DROPPED): "0+1x90"},
         silent=({series(catalogue.TELEMETRY_DROPPED): "0x90"}, {series(catalogue.TELEMETRY_DROPPED): "0x30 5x60"}),
         groups=CALLS,
@@ -289,6 +240,7 @@ CASES = {
         labels=API,
     ),
     "OrOtelCollectorFailing": Case(
+        waits=10,
         fires={
             'otelcol_exporter_send_failed_metric_points{job="c", exporter="otlp_http/prometheus"}': "0+5x90",
             'otelcol_exporter_send_failed_spans_total{job="c", exporter="otlp_http/prometheus"}': "0+5x90",
@@ -302,6 +254,7 @@ CASES = {
         labels={"job": "c", "exporter": "otlp_http/prometheus"},
     ),
     "OrOtelCollectorQueueFull": Case(
+        waits=10,
         fires={
             'otelcol_exporter_queue_size{job="c", exporter="x", data_type="spans"}': "900x90",
             'otelcol_exporter_queue_capacity{job="c", exporter="x"}': "1000x90",
@@ -326,10 +279,16 @@ def test_every_alert_has_its_case():
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_when_it_should(promtool, name):
     case = CASES[name]
+    first = f'min_over_time(timestamp(ALERTS{{alertname="{name}", alertstate="%s"}})[2d:1m])'
+    firing, pending = (f"min({first % state})" for state in ("firing", "pending"))
 
-    (firing,) = promtool.firing(name, case.fires, [case.at], groups={*case.groups, "or-otel-alerts"})
+    (waited,) = promtool.sums(
+        case.fires, [(f"{firing} - ({pending} or {firing})", case.at)], groups={*case.groups, "or-otel-alerts"}
+    )
+    (told,) = promtool.firing(name, case.fires, [case.at], groups={*case.groups, "or-otel-alerts"})
 
-    assert firing == [{**case.labels, "severity": ALERTS[name].severity}]
+    assert told == [{**case.labels, "severity": ALERTS[name].severity}]
+    assert waited == case.waits * 60
 
 
 @pytest.mark.parametrize(("name", "past"), [(name, past) for name, case in CASES.items() for past in case.silent])
@@ -526,7 +485,7 @@ def test_each_alert_says_what_where_and_what_to_do():
         assert len(alert.description) > 40, alert.name
         assert (ROOT / "dashboards" / f"{alert.board}.json").exists(), alert.name
         page = (ROOT / "docs" / "runbooks" / f"{alert.runbook}.md").read_text(encoding="utf-8")
-        assert alert.name in page
+        assert page.startswith(f"# {alert.name}\n\nSeverity: `{alert.severity}`.\n")
         for heading in ("## What it means", "## How to look", "## What to do", "## When it is noise"):
             assert heading in page, (alert.runbook, heading)
 

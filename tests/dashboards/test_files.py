@@ -89,13 +89,18 @@ def test_rules_load_in_every_prometheus_that_is_here(every_tool, tmp_path):
 
 
 def test_rule_files_hold_what_yaml_readers_read():
-    groups = yaml.safe_load(FILES["rules/or-otel-recording.yml"])["groups"]
-
-    assert [group["name"] for group in groups] == [
-        "or-otel-cost",
-        "or-otel-counters",
-        "or-otel-calendar",
-        "or-otel-usual",
-        "or-otel-budgets",
+    groups = [
+        (group["name"], group["interval"])
+        for name in ("recording", "alerts")
+        for group in yaml.safe_load(FILES[f"rules/or-otel-{name}.yml"])["groups"]
     ]
-    assert {group["interval"] for group in groups} == {"1m", "5m"}
+
+    # Money, budgets and alerts each minute: what they promise to tell in time rests on that.
+    assert groups == [
+        ("or-otel-cost", "1m"),
+        ("or-otel-counters", "5m"),
+        ("or-otel-calendar", "5m"),
+        ("or-otel-usual", "5m"),
+        ("or-otel-budgets", "1m"),
+        ("or-otel-alerts", "1m"),
+    ]

@@ -2,21 +2,31 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import kubernetes_validate
 import yaml
 
 import or_otel
+from or_otel.account.errors import MANAGEMENT_KEY
+from or_otel.cli.exporter import exporter_command
+from or_otel.config_file import CONFIG
 from or_otel.dashboards.installed import board_files
 from or_otel.dashboards.kubernetes import DATA, OPERATOR, SETTINGS_MAP, Place, manifests
+from or_otel.dashboards.rulefiles import group_specs
 from or_otel.dashboards.rules import Choices
 
+DOCKERFILE = (Path(__file__).parents[2] / "Dockerfile").read_text(encoding="utf-8")
 SETTINGS = "[[budgets]]\nname = 'all'\nlimit_usd = 5\n"
 DOCUMENTS = list(
     yaml.safe_load_all(
         manifests(board_files(), Choices(), Place(namespace="llm", image="or-otel:1.2", settings=SETTINGS))
     )
 )
+
+
+CHOICES = Choices(sources={"nightly": "spans"}, spike_usd=7)
+LABELLED = Place(labels=(("team", "llm"), ("release", "kube")))
 
 
 def of_kind(kind):
@@ -114,6 +124,100 @@ def test_the_monitor_finds_the_exporter_s_service_and_port():
     assert monitor["apiVersion"] == OPERATOR
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+def made(*, place, choices=None):
+    """Give kind → manifest, of those of which there is one."""
+    documents = yaml.safe_load_all(manifests({}, choices or Choices(), place))
+    return {document["kind"]: document for document in documents}
+
+
+def test_the_rules_are_those_of_the_owner_s_choices():
+    rule = made(place=Place(), choices=CHOICES)["PrometheusRule"]
+    specs = group_specs(CHOICES)
+
+    assert rule["spec"]["groups"] == [*specs["or-otel-recording"], *specs["or-otel-alerts"]]
+
+
+def test_what_the_owner_s_prometheus_selects_by_stands_on_rule_and_monitor():
+    told = made(place=LABELLED)
+
+    assert {
+        kind
+        for kind, each in told.items()
+        if {"team": "llm", "release": "kube"}.items() <= each["metadata"]["labels"].items()
+    } == {
+        "PrometheusRule",
+        "ServiceMonitor",
+    }
+    assert made(place=Place())["PrometheusRule"]["metadata"]["labels"]["release"] == "prometheus"
+    assert {each["metadata"]["labels"]["app.kubernetes.io/part-of"] for each in told.values()} == {"or-otel"}
+
+
+def test_one_way_leads_from_the_monitor_to_the_port_that_the_exporter_listens_on():
+    told = made(place=Place())
+    (endpoint,) = told["ServiceMonitor"]["spec"]["endpoints"]
+    (port,) = told["Service"]["spec"]["ports"]
+    pod = told["Deployment"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    (listening,) = container["ports"]
+    name, *arguments = container["args"]
+    asked = exporter_command.make_context(name, arguments).params["listen"]
+
+    assert endpoint == {"port": port["name"], "interval": "30s"}
+    assert port["targetPort"] == listening["name"]
+    assert told["Service"]["spec"]["selector"] == pod["metadata"]["labels"]
+    assert asked == ("0.0.0.0", listening["containerPort"])
+    assert f"EXPOSE {listening['containerPort']}\n" in DOCKERFILE
+    # Whose value is the job that boards and alerts read.
+    assert told["Service"]["metadata"]["labels"][told["ServiceMonitor"]["spec"]["jobLabel"]] == "or-otel-exporter"
+
+
+def test_either_key_of_one_secret_is_enough():
+    (deployment,) = of_kind("Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    keys = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container["env"] if "valueFrom" in each}
+
+    assert keys == {
+        "OPENROUTER_API_KEY": {"name": "openrouter", "key": "api-key", "optional": True},
+        MANAGEMENT_KEY: {"name": "openrouter", "key": "management-key", "optional": True},
+    }
+
+
+def test_the_image_s_user_and_folder_are_those_of_the_pod():
+    (deployment,) = of_kind("Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    user = pod["securityContext"]["runAsUser"]
+
+    assert f"USER {user}:{pod['securityContext']['fsGroup']}\n" in DOCKERFILE
+    assert f"install --directory --owner={user} --group={user} --mode=0700 {DATA}\n" in DOCKERFILE
+
+
+def test_the_pod_may_do_nothing_and_never_runs_twice():
+    (deployment,) = of_kind("Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_what_is_mounted_is_there():
+    (deployment,) = of_kind("Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert pod["volumes"] == [
+        {"name": "data", "emptyDir": {}},
+        {"name": "settings", "configMap": {"name": SETTINGS_MAP}},
+    ]
+    assert [each["name"] for each in container["volumeMounts"]] == ["data", "settings"]
+    assert [each["name"] for each in container["volumeMounts"] if each.get("readOnly")] == ["settings"]
+    assert CONFIG in {each["name"] for each in container["env"]}
 
 
 def test_old_data_does_not_restart_the_exporter():

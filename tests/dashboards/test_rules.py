@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from decimal import Decimal
 
+import pasts
 import pytest
 
 from or_otel import catalogue, semconv
 from or_otel.budgets import Budget
-from or_otel.dashboards import rules
+from or_otel.dashboards import labels, rules
 from or_otel.dashboards.promql import label, of, tag
 from or_otel.dashboards.rules import Choices
 
@@ -41,6 +41,8 @@ def test_long_and_short_lives_add_up_to_what_was_spent(promtool):
     series = {
         client(job="a", instance="long-lived"): "0+0.01x180",  # 0.6 in the last hour
         client(job="a", instance="before"): "_x30 7 stale",  # 0
+        client(job="a", instance="the hour before"): "_x90 7 stale",  # 0
+        client(job="a", instance="restarted before"): "0+1x90 0+1x10 _x40 10+0.1x37",  # 3.7
         client(job="a", instance="three exports"): "_x140 1 2 3 stale",  # 3
         client(job="a", instance="over the edge"): "_x110 1+0.1x20 stale",  # 1 of its 3 after 2 h
         client(job="a", instance="silent over the edge"): "0+0.1x100 _x40 11 11 11",  # 1 of its 11
@@ -48,7 +50,17 @@ def test_long_and_short_lives_add_up_to_what_was_spent(promtool):
 
     (hour,) = promtool.sums(series, [(HOUR, "3h")], groups=COST)
 
-    assert hour == pytest.approx(0.6 + 3 + 1 + 1)
+    assert hour == pytest.approx(0.6 + 3.7 + 3 + 1 + 1)
+
+
+def test_a_process_goes_on_after_a_day_s_silence_and_not_after_two(promtool):
+    # Silent from the second hour on; with 1 USD more when it is heard again.
+    series = {client(job=f"{hours} h", instance="i"): f"0+0.5x24 _x{12 * hours} 13" for hours in (20, 30)}
+    hour = f"sum by (job) (max_over_time({HOUR}[1h:5m]))"
+
+    answers = promtool.ask(series, [(hour, "22h30m"), (hour, "32h30m")], groups=COST, interval="5m")
+
+    assert answers == [{(("job", "20 h"),): 1}, {(("job", "30 h"),): 13}]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +157,27 @@ def test_starting_the_exporter_books_nothing_of_the_ledger_s_past(promtool):
     assert later == 60 + 7
 
 
+def test_an_exporter_that_was_away_books_what_came_meanwhile_for_a_day(promtool):
+    ledger = f'{LEDGER}{{job="%s"}}'
+    series = {
+        # Away from the second hour on; with 1 USD more when it is back.
+        **{ledger % f"{hours} h": f"500+0.5x24 _x{12 * hours} 513" for hours in (20, 30)},
+        ledger % "gone": "500+1x26 _x700",  # since ten minutes after the second hour
+    }
+    hour = f"sum by (job) (max_over_time({HOUR}[1h:5m]))"
+    choices = Choices(default_source="ledger")
+
+    answers = promtool.ask(
+        series,
+        [(f"sum by (job) ({HOUR})", "3h"), (hour, "22h30m"), (f"{hour} or vector(0)", "32h30m")],
+        choices=choices,
+        groups=COST,
+        interval="5m",
+    )
+
+    assert answers == [{(("job", "gone"),): 2}, {(("job", "20 h"),): 1}, {(): 0}]
+
+
 def test_a_pruned_ledger_books_nothing(promtool):
     (hour,) = promtool.sums(
         {f'{LEDGER}{{job="e"}}': "500+1x100 20+1x80"},
@@ -174,6 +207,39 @@ def test_a_month_is_summed_from_its_first_second_and_starts_anew(promtool):
     answers = promtool.sums(three_dollars_an_hour, questions, groups={"or-otel-calendar"}, interval="30m", sampled="5m")
 
     assert answers == pytest.approx([743 * 3, 743.5 * 3, 0, 5.5 * 3, 48.5 * 3, 0.5 * 3, 23.5 * 3, 0.5], abs=0.01)
+
+
+def test_day_week_and_month_begin_at_midnight_and_leave_out_what_tells_calls_apart(promtool):
+    kept = {"job": "a", "source": "client", labels.MODEL: "m", labels.LEDGER: "openrouter", tag("team"): "search"}
+    first = kept | dict.fromkeys(rules.DETAIL, "x")
+    # A dollar an hour each, that differ in what is left out; and two of another model.
+    everyone = [first, *(first | {name: "y"} for name in rules.DETAIL), first | {labels.MODEL: "n"}]
+    series = {}
+    for told in everyone:
+        whose = ", ".join(f'{name}="{value}"' for name, value in told.items())
+        series |= {f"{HOUR}{{{whose}}}": "1x2500", f"{rules.COST_5M.name}{{{whose}}}": "0.125x2500"}
+    times = ("4d", "4d45m", "4d3h", "4d3h45m", "8d12h")
+    recorded = (rules.RUNNING_HOUR, *(rules.TO_DATE[period] for period in ("day", "week", "month")))
+
+    answers = promtool.ask(
+        series,
+        [(each.name, at) for each in recorded for at in times],
+        groups={"or-otel-calendar"},
+        interval="45m",
+        sampled="5m",
+    )
+
+    def hours(*spent):
+        """Give what the two models spent in so many hours, at each time."""
+        names = [tuple(sorted((kept | {labels.MODEL: model}).items())) for model in "mn"]
+        return [dict(zip(names, (each * 8, each), strict=True)) if each else {} for each in spent]
+
+    told = [{tuple(sorted(name)): value for name, value in answer.items()} for answer in answers]
+    # The fifth of January 1970 is a Monday.
+    assert told[0:5] == hours(0, 1.125, 0, 1.125, 0)
+    assert told[5:10] == hours(0, 1.125, 3, 4.125, 12)
+    assert told[10:15] == hours(0, 1.125, 3, 4.125, 108)
+    assert told[15:20] == hours(96, 97.125, 99, 100.125, 204)
 
 
 def test_a_month_is_held_against_the_same_day_of_the_month_before(promtool):
@@ -209,114 +275,71 @@ def test_weeks_begin_on_monday(promtool):
     assert answers == [-3 * 86400, 4 * 86400, 4 * 86400]
 
 
-WEEKDAYS = [1.0, 1.0, 0.3, 0.3, 1.0, 1.0, 1.0]
-"""Load from a Thursday on."""
-
-
-def weekday_load(days, step_s=300, daily_usd=24.0):
-    """Give a counter's values: office hours on weekdays, little at night and on weekends, no five minutes alike."""
-    chance = random.Random(7)
-    total, values = 0.0, [0.0]
-    for step in range(1, int(days * 86400 / step_s) + 1):
-        at_s = step * step_s
-        hour = at_s % 86400 / 3600
-        shape = 2.0 if 8 <= hour < 18 else 0.2857
-        total += daily_usd / 86400 * step_s * shape * WEEKDAYS[int(at_s // 86400) % 7] * chance.expovariate(1)
-        values.append(total)
-    return values
-
-
-def test_the_forecast_of_day_ten_is_within_a_tenth_on_a_weekday_shaped_load(promtool):
-    values = weekday_load(31)
-    forecast = rules.MONTH_FORECAST.where(f'{rules.WINDOW}="7d"')
-
-    (answer,) = promtool.sums(
-        {client(job="a", instance="i"): " ".join(f"{value:.4f}" for value in values)},
-        [(forecast, "10d")],
-        groups=CALENDAR,
-        interval="5m",
-    )
-
-    print(f"day-10 forecast: {answer:.2f} of {values[-1]:.2f} USD, {answer / values[-1] - 1:+.1%}")  # noqa: T201
-    assert answer == pytest.approx(values[-1], rel=0.1)
-
-
-def test_a_client_side_budget_reads_the_money_of_its_tag(promtool):
-    team, ledger = tag("team"), label(semconv.OPENROUTER_COST_LEDGER)
-    budget = Budget(name="search", scope="team", value="search*", limit_usd=Decimal(100), period="day")
-    budgets = (
-        Budget(name="all", scope="feature", value="*", limit_usd=Decimal(50), period="day"),
-        Budget(name="docs", scope="feature", value="d?cs", limit_usd=Decimal("0.10"), period="month"),
-        Budget(name="own", scope="feature", value="d?cs", limit_usd=Decimal(7), period="week", is_byok_included=False),
-        Budget(name="none", scope="customer", value="acme", limit_usd=Decimal(7), period="lifetime"),
-        budget,
-    )
-    feature = tag("feature")
+def test_what_is_usual_is_of_the_last_week_and_of_those_who_were_there_a_day_ago(promtool):
+    hours = {
+        # Dear once, 3 USD and 1 USD each half of the last week, and what is judged now.
+        "old": "100x167 3x83 1x83 50",
+        "of a day": "_x310 2x25 50",
+        "young": "_x315 2x20 50",
+        "paused": "_x200 2x23 _x108 2x3 50",
+        "back": "2x100 _x230 2x4 50",
+        "rising": "_x168 0+1x167 50",
+    }
     series = {
-        client(job="a", instance="1", **{feature: "docs", ledger: "openrouter"}): "0+1x48",
-        client(job="a", instance="1", **{feature: "docs", ledger: "upstream"}): "0+2x48",
-        client(job="a", instance="1", **{feature: "chat", ledger: "openrouter"}): "0+4x48",
-        client(job="a", instance="1", **{team: "search-eu"}): "0+8x48",
+        f'{spent.name}{{job="{job}"}}': told
+        for spent in (rules.JOB_COST_5M, rules.JOB_COST_1H)
+        for job, told in hours.items()
     }
+    asked = (rules.USUAL_5M_MEAN, rules.USUAL_5M_HIGH, rules.USUAL_1H_MEDIAN, rules.USUAL_1H_HIGH)
 
-    spent, limits = promtool.ask(
-        series,
-        [
-            (f"sum by ({rules.BUDGET}) ({rules.SPENT.name})", "4h"),
-            (f"sum by ({rules.BUDGET}) ({rules.LIMIT.name})", "4h"),
-        ],
-        choices=Choices(budgets=budgets),
-        groups={*CALENDAR, "or-otel-budgets"},
-        interval="5m",
+    answers = promtool.ask(series, [(each.name, "14d") for each in asked], groups={"or-otel-usual"}, interval="1h")
+
+    rising = (83.5, 0.99 * 167, 83.5, 0.95 * 167)
+    for answer, of_old, of_rising in zip(answers, (2, 3, 2, 3), rising, strict=True):
+        assert {job: value for ((_, job),), value in answer.items()} == {
+            "old": pytest.approx(of_old, rel=0.01),
+            "of a day": 2,
+            "paused": 2,
+            "rising": pytest.approx(of_rising),
+        }
+
+
+def test_periods_begin_and_end_on_the_second(promtool):
+    questions = [(f"sum by (period) ({each.name})", "45d5h30m") for each in (rules.PERIOD_START, rules.PERIOD_END)]
+
+    answers = promtool.ask({}, questions, groups={"or-otel-calendar"}, interval="30m")
+
+    starts, ends = ({name: value / 3600 for ((_, name),), value in answer.items()} for answer in answers)
+    # A Sunday of February.
+    assert starts == {"hour": 45 * 24 + 5, "day": 45 * 24, "week": 39 * 24, "month": 31 * 24}
+    assert ends == {"hour": 45 * 24 + 6, "day": 46 * 24, "week": 46 * 24, "month": 59 * 24}
+
+
+def test_rates_are_of_a_second_by_service_model_and_provider(promtool):
+    past = {
+        **pasts.calls("0+6x90", "0+6x90", **{labels.PROVIDER: "p"}),
+        **pasts.calls("0+6x90", "0x90", instance="another", **{labels.PROVIDER: "p"}),
+        pasts.series(catalogue.CALLS, **{labels.MODEL: "never fails", labels.PROVIDER: "p"}): "0+6x90",
+        **{
+            pasts.series(catalogue.CLIENT_TOKENS, **{labels.MODEL: "m", labels.TOKEN_TYPE: kind}): f"0+{tokens}x90"
+            for kind, tokens in {"input_fresh": 600, "output_text": 60}.items()
+        },
+    }
+    recorded = (rules.CALLS_RATE, rules.ERRORS_RATE, rules.TOKENS_RATE)
+
+    answers = promtool.ask(
+        past,
+        [(of_window[window].name, "90m") for of_window in recorded for window in ("5m", "1h")],
+        groups={"or-otel-cost", "or-otel-counters"},
     )
 
-    assert {name: value for ((_, name),), value in spent.items()} == {
-        "all": 7 * 48,
-        "docs": 3 * 48,
-        "own": 48,
-        "none": 0,
-    }
-    assert {name: value for ((_, name),), value in limits.items()} == {"all": 50, "docs": 0.1, "own": 7, "none": 7}
-
-
-def test_a_budget_that_the_rules_work_out_is_not_taken_from_the_exporter_as_well(promtool):
-    labels = f'{rules.BUDGET}="docs.eu", {rules.SCOPE}="feature", job="e", instance="i"'
-    series = {
-        client(job="a", instance="1", **{tag("feature"): "docs"}): "0+1x48",
-        f"{of(catalogue.BUDGET_SPENT).name}{{{labels}}}": "999x48",
-    }
-    budget = Budget(name="docs.eu", scope="feature", value="docs", limit_usd=Decimal(100), period="day")
-
-    (spent,) = promtool.ask(
-        series,
-        [(f"sum by ({rules.BUDGET}) ({rules.SPENT.name})", "4h")],
-        choices=Choices(budgets=(budget,)),
-        groups={*CALENDAR, "or-otel-budgets"},
-        interval="5m",
+    calls, calls_1h, errors, errors_1h, tokens, tokens_1h = (
+        {dict(told)[labels.MODEL]: value for told, value in answer.items()} for answer in answers
     )
-
-    assert list(spent.values()) == [48]
-
-
-def test_a_budget_only_the_account_knows_comes_from_the_exporter(promtool):
-    labels = f'{rules.BUDGET}="month", {rules.SCOPE}="account", job="e", instance="i"'
-    series = {
-        f"{of(catalogue.BUDGET_LIMIT).name}{{{labels}}}": "200x60",
-        f"{of(catalogue.BUDGET_SPENT).name}{{{labels}}}": "50x30 _x4 60x30",
-        f"{of(catalogue.BUDGET_PERIOD_START_TIME).name}{{{labels}}}": "0x60",
-        f"{of(catalogue.BUDGET_PERIOD_END_TIME).name}{{{labels}}}": "36000x60",
-    }
-    choices = Choices(budgets=(Budget(name="month", limit_usd=Decimal(200)),))
-    questions = [
-        (rules.USED.name, "30m"),
-        (rules.USED.name, "34m"),
-        (rules.PACE.name, "30m"),
-        (rules.ELAPSED.name, "30m"),
-    ]
-
-    answers = promtool.sums(series, questions, choices=choices, groups={"or-otel-budgets"})
-
-    assert answers == pytest.approx([0.25, 0.25, 5, 0.05])
+    assert calls == calls_1h == {"m": pytest.approx(0.3), "never fails": pytest.approx(0.1)}
+    assert errors == errors_1h == {"m": pytest.approx(0.1), "never fails": 0}
+    assert tokens == tokens_1h == {"m": pytest.approx(11)}
+    assert {dict(told)[labels.PROVIDER] for told in answers[0]} == {"p"}
 
 
 def test_every_name_recorded_is_declared_and_the_reverse():

@@ -284,10 +284,9 @@ def _calendar_rules() -> Iterable[Rule]:
         yield Rule(record=to_date, expr=f"({closed} + {RUNNING_HOUR.name})\nor {closed}\nor {RUNNING_HOUR.name}")
     yield from _month_before_rules()
     for window in WINDOWS:
-        total = f"sum({COST_1H.name})"
         yield Rule(
             record=MONTH_FORECAST.name,
-            expr=f"sum({TO_DATE['month'].name})\n+ avg_over_time({total}[{window}:1h]) / 3600\n"
+            expr=f"sum({TO_DATE['month'].name})\n+ avg_over_time({_hours()}[{window}:1h]) / 3600\n"
             f"* (sum({PERIOD_END.where(month)}) - time())",
             labels={WINDOW: window},
         )
@@ -315,6 +314,15 @@ def _since(period: str, tiles: Series, span: str, step: str) -> str:
     )
 
 
+def _hours(*matchers: str) -> str:
+    """Give what an hour cost: nothing when nobody was running, but only where somebody was in the week before.
+
+    Else a nightly job would be taken to spend all day what it spends in its hour; and a service of yesterday would
+    count the days before it was there.
+    """
+    return f"(sum({COST_1H.where(*matchers)}) or sum(last_over_time({JOB_COST_1H.name}[7d])) * 0)"
+
+
 def _usual_rules() -> Iterable[Rule]:
     # The last minutes are left out, so that what is judged is not in its own measure; and what is a day young has no
     # usual yet.
@@ -333,7 +341,6 @@ def _client_budget_rules(choices: Choices) -> Iterable[Rule]:
         named = {BUDGET: budget.name, SCOPE: budget.scope}
         chosen = _matchers(budget)
         yield Rule(record=LIMIT.name, expr=f"vector({budget.limit_usd:f})", labels=named)
-        hours = f"(sum({COST_1H.where(*chosen)}) or sum({COST_1H.name}) * 0)"
         if budget.period == "lifetime":
             # Prometheus forgets: a lifetime budget reaches back as far as it remembers, a year at most.
             yield Rule(
@@ -351,7 +358,7 @@ def _client_budget_rules(choices: Choices) -> Iterable[Rule]:
         for window in WINDOWS:
             yield Rule(
                 record=FORECAST.name,
-                expr=f"{spent} + avg_over_time({hours}[{window}:1h]) / 3600 * ({end} - time())",
+                expr=f"{spent} + avg_over_time({_hours(*chosen)}[{window}:1h]) / 3600 * ({end} - time())",
                 labels={**named, WINDOW: window},
             )
 

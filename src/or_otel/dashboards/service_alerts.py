@@ -144,15 +144,16 @@ def _service_alerts(choices: Choices) -> Iterable[Alert]:
         variables=variables,
     )
     tries = (JOB, PROVIDER)
+    # Of tries by OpenRouter, else of HTTP exchanges: each refused part is held against its own whole.
     refused, tried = (
-        f"(\n  {lately(increase(catalogue.ROUTE_ATTEMPTS), '15m', tries, *matchers)}\n"
-        f"  or {lately(increase(catalogue.ATTEMPTS), '15m', tries, *matchers)}\n)"
+        [lately(increase(row), "15m", tries, *matchers) for row in (catalogue.ROUTE_ATTEMPTS, catalogue.ATTEMPTS)]
         for matchers in ((f'{STATUS}="429"',), ())
     )
+    shares = "\n  or ".join(f"{part}\n  / {whole}" for part, whole in zip(refused, tried, strict=True))
     yield Alert(
         name="OrOtelProviderThrottling",
         severity="warning",
-        expr=f"({refused}\n/ {tried} > 0.2)\nand {tried} >= {choices.min_calls}",
+        expr=f"((\n  {shares}\n) > 0.2)\nand (\n  {tried[0]}\n  or {tried[1]}\n) >= {choices.min_calls}",
         for_="10m",
         summary=f"{shown(PROVIDER)} refuses {SHARE} of the tries of {shown(JOB)} with 429",
         description=f"In a quarter of an hour {SHARE} of the tries of {shown(JOB)} at {shown(PROVIDER)} were "
