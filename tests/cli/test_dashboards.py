@@ -69,6 +69,44 @@ def test_client_side_budgets_of_the_settings_file_become_rules(ask, tmp_path):
     }
     assert "summaries" in named
     assert "all" not in named
+    assert told.stderr == ""
+
+
+ACME = '[[budgets]]\nname = "acme"\nscope = "customer"\nvalue = "acme"\nlimit_usd = 50\n'
+
+
+@pytest.mark.parametrize(
+    ("environ", "file", "now"), [({}, "", "team, feature"), ({"OR_OTEL_METRIC_TAGS": "customer"}, "[]", "none")]
+)
+def test_a_budget_of_a_tag_that_metrics_do_not_carry_is_told(ask, tmp_path, monkeypatch, environ, file, now):
+    monkeypatch.delenv("OR_OTEL_METRIC_TAGS", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "or-otel.toml").write_text(ACME + (f"[metrics]\ntags = {file}\n" if file else ""))
+
+    told = ask("--output", "out")
+
+    assert told.exit_code == 0
+    assert "budget 'acme': metrics do not carry the tag 'customer'" in told.stderr
+    assert f"(now: {now})" in told.stderr
+
+
+@pytest.mark.parametrize(("environ", "file"), [("team,customer", ""), ("", '[metrics]\ntags = ["customer"]\n')])
+def test_a_budget_of_a_tag_that_metrics_carry_needs_no_word(ask, tmp_path, monkeypatch, environ, file):
+    monkeypatch.setenv("OR_OTEL_METRIC_TAGS", environ)
+    (tmp_path / "or-otel.toml").write_text(ACME + file)
+
+    told = ask("--output", "out")
+
+    assert (told.exit_code, told.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("wrong", ["nan", "inf", "-1"])
+def test_a_limit_is_a_number_that_there_is(ask, wrong):
+    told = ask("--spike-usd", wrong)
+
+    assert told.exit_code == 2
+    assert "--spike-usd" in told.stderr
 
 
 def test_a_settings_file_with_faults_is_refused_with_all_of_them(ask, tmp_path):

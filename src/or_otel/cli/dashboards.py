@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
-from or_otel.cli.options import settings_from
+from or_otel.cli.options import FiniteRange, settings_from
 from or_otel.dashboards.alertmanager import alertmanager_file
 from or_otel.dashboards.installed import board_files
 from or_otel.dashboards.kubernetes import IMAGE, Place, manifests
 from or_otel.dashboards.rulefiles import rule_files
-from or_otel.dashboards.rules import SOURCES, Choices, MoneySource
+from or_otel.dashboards.rules import SOURCES, Choices, MoneySource, worked_out
+from or_otel.settings import read_settings
 
 FOLDER = "or-otel-dashboards"
 USUAL = Choices()
@@ -64,9 +66,9 @@ def dashboards_command() -> None:
     help="Which pipeline tells a service's money.",
 )
 @click.option("--source", "sources", multiple=True, type=JobSource(), help="Another pipeline for one service.")
-@click.option("--spike-usd", type=click.FloatRange(min=0), default=USUAL.spike_usd, show_default=True, help=SPIKE)
-@click.option("--unusual-usd", type=click.FloatRange(min=0), default=USUAL.anomaly_usd, show_default=True, help=UNUSUAL)
-@click.option("--slow-s", type=click.FloatRange(1, MAX_SLOW_S), default=USUAL.slow_s, show_default=True, help=SLOW)
+@click.option("--spike-usd", type=FiniteRange(min=0), default=USUAL.spike_usd, show_default=True, help=SPIKE)
+@click.option("--unusual-usd", type=FiniteRange(min=0), default=USUAL.anomaly_usd, show_default=True, help=UNUSUAL)
+@click.option("--slow-s", type=FiniteRange(1, MAX_SLOW_S), default=USUAL.slow_s, show_default=True, help=SLOW)
 @click.option("--grafana-url", default="", help="Put before the boards' paths in alerts.")
 @click.option("--docs-url", default="", help="Put before the documents' paths in alerts and boards.")
 @click.option("--namespace", default="monitoring", show_default=True, help="Kubernetes: where all of it goes.")
@@ -100,6 +102,15 @@ def export_command(  # noqa: PLR0913 -- the options of the command
         grafana_url=grafana_url.rstrip("/"),
         docs_url=docs_url and docs_url.rstrip("/") + "/",
     )
+    tags = read_settings(os.environ).metric_tags if settings.metric_tags is None else settings.metric_tags
+    for budget in worked_out(choices):
+        if budget.label not in tags:
+            click.echo(
+                f"or-otel: budget {budget.name!r}: metrics do not carry the tag {budget.label!r}, so its rules see no "
+                f"spend; name it in `tags` of [metrics] in or-otel.toml or in OR_OTEL_METRIC_TAGS (now: "
+                f"{', '.join(tags) or 'none'}), here and where the programs run",
+                err=True,
+            )
     try:
         boards = board_files(choices.docs_url)
     except FileNotFoundError as error:

@@ -25,7 +25,7 @@ from rich.text import Text
 
 import or_otel
 from or_otel.calls import CallRecord
-from or_otel.cli.options import PIPE_WIDTH, print_json
+from or_otel.cli.options import PIPE_WIDTH, FiniteRange, print_json
 from or_otel.entries import Entry, add_up, entries_of
 from or_otel.reports.money import plural, seconds
 from or_otel.reports.proof import proof_of, sentence
@@ -51,9 +51,7 @@ INTERRUPTED = "Interrupted: this is what was asked so far.\n"
 
 
 @click.command("demo")
-@click.option(
-    "--duration", "duration_s", type=click.FloatRange(min=0), metavar="S", help="Seconds; default: one round."
-)
+@click.option("--duration", "duration_s", type=FiniteRange(min=0), metavar="S", help="Seconds; default: one round.")
 @click.option("--otlp-endpoint", metavar="URL", help="Send spans and metrics there, as http://localhost:4318.")
 @click.option("--prometheus-port", type=click.IntRange(1, 65535), metavar="N", help="Serve /metrics while it runs.")
 @click.option("--json", "is_json", is_flag=True, help="Print only the receipt and the proof, as JSON.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sqlite3
@@ -44,6 +45,17 @@ PERIODS: Mapping[str, Callable[[datetime], int]] = {
 """Word → how many days before today it begins."""
 PIPE_WIDTH = 200
 """Columns where the terminal's are not known."""
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range, and one that there is: click lets `nan` through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read one."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r}: expected a finite number", param, ctx)
+        return number
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.4

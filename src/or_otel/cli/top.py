@@ -11,7 +11,7 @@ import click
 from rich.console import RenderableType
 from rich.live import Live
 
-from or_otel.cli.options import console, fresh_ledger, ledger_option
+from or_otel.cli.options import FiniteRange, console, fresh_ledger, ledger_option
 from or_otel.days import DAY_S
 from or_otel.ledger.following import Following
 from or_otel.ledger.queries import DIMENSIONS, dimension_of
@@ -23,9 +23,7 @@ LONG_CALL_S = 600
 
 @click.command("top")
 @click.option("--by", default="model", show_default=True, metavar="KEY", help=f"A tag, {', '.join(DIMENSIONS)}.")
-@click.option(
-    "--interval", "interval_s", type=click.FloatRange(min=0.2), default=1.0, show_default=True, help="Seconds."
-)
+@click.option("--interval", "interval_s", type=FiniteRange(min=0.2), default=1.0, show_default=True, help="Seconds.")
 @click.option("--once", "is_once", is_flag=True, help="Print one frame and end.")
 @ledger_option
 def top_command(*, by: str, interval_s: float, is_once: bool, folder: Path) -> None:

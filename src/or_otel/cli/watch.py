@@ -18,6 +18,7 @@ from or_otel.account.client import AccountClient
 from or_otel.account.poller import Poller, Snapshot
 from or_otel.account.schedule import Endpoint
 from or_otel.cli.options import (
+    FiniteRange,
     SettingsProblem,
     account_client,
     account_options,
@@ -123,7 +124,7 @@ def say_notice(notice: Notice, at_s: float) -> None:
 @click.option(
     "--interval",
     "interval_s",
-    type=click.FloatRange(min=MIN_INTERVAL_S),
+    type=FiniteRange(min=MIN_INTERVAL_S),
     default=60.0,
     show_default=True,
     help="Seconds between two rounds.",

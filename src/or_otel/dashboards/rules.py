@@ -337,7 +337,7 @@ def _usual_rules() -> Iterable[Rule]:
 
 
 def _client_budget_rules(choices: Choices) -> Iterable[Rule]:
-    for budget in _worked_out(choices):
+    for budget in worked_out(choices):
         named = {BUDGET: budget.name, SCOPE: budget.scope}
         chosen = _matchers(budget)
         yield Rule(record=LIMIT.name, expr=f"vector({budget.limit_usd:f})", labels=named)
@@ -363,7 +363,7 @@ def _client_budget_rules(choices: Choices) -> Iterable[Rule]:
             )
 
 
-def _worked_out(choices: Choices) -> tuple[Budget, ...]:
+def worked_out(choices: Choices) -> tuple[Budget, ...]:
     """Give the budgets whose figures come from the clients' money."""
     return tuple(budget for budget in choices.budgets if budget.source == "client" and budget.limit_usd is not None)
 
@@ -384,7 +384,7 @@ def _quoted(text: str) -> str:
 def _budget_rules(choices: Choices) -> Iterable[Rule]:
     grouping = f"max by ({BUDGET}, {SCOPE})"
     # An exporter with a ledger tells those as well: one series must not be written twice.
-    own = "|".join(re.escape(budget.name) for budget in _worked_out(choices))
+    own = "|".join(re.escape(budget.name) for budget in worked_out(choices))
     others = (f"{BUDGET}!~{_quoted(own)}",) if own else ()
     told = {
         LIMIT: catalogue.BUDGET_LIMIT,
