@@ -45,7 +45,6 @@ _NOTES: tuple[Callable[[str, dict[str, int]], None], ...] = (
 def watch() -> None:
     """Notice collections from now on."""
     if _NOTES[0] not in gc.callbacks:
-        _latest.start = None
         gc.callbacks.extend(_NOTES)
 
 

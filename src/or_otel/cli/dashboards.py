@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from or_otel.cli.options import FiniteRange, settings_from
+from or_otel.cli.options import FiniteRange, metric_tags, settings_from
 from or_otel.dashboards.alertmanager import alertmanager_file
 from or_otel.dashboards.installed import board_files
 from or_otel.dashboards.kubernetes import IMAGE, Place, manifests
 from or_otel.dashboards.rulefiles import rule_files
 from or_otel.dashboards.rules import SOURCES, Choices, MoneySource, worked_out
-from or_otel.settings import read_settings
 
 FOLDER = "or-otel-dashboards"
 USUAL = Choices()
@@ -102,7 +100,7 @@ def export_command(  # noqa: PLR0913 -- the options of the command
         grafana_url=grafana_url.rstrip("/"),
         docs_url=docs_url and docs_url.rstrip("/") + "/",
     )
-    tags = read_settings(os.environ).metric_tags if settings.metric_tags is None else settings.metric_tags
+    tags = metric_tags(settings)
     for budget in worked_out(choices):
         if budget.label not in tags:
             click.echo(

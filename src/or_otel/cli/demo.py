@@ -179,7 +179,6 @@ class _Ending:
             raise KeyboardInterrupt
         self._is_heard = True
         if self._is_between:
-            self._is_between = False
             raise _Interrupted
 
 

@@ -26,6 +26,7 @@ from or_otel.cli.options import (
     account_options,
     keys_from,
     ledger_folder,
+    metric_tags,
     no_keys_said,
     notice_urls,
     print_json,
@@ -138,7 +139,7 @@ def exporter_command(  # noqa: PLR0913 -- one argument for each option
         held_keys=[key for key in (api_key, management_key) if key is not None],
         folder=folder,
         has_ledger=has_ledger,
-        metric_tags=read_settings(os.environ).metric_tags if config.metric_tags is None else config.metric_tags,
+        metric_tags=metric_tags(config),
         messenger=Messenger(folder or default_folder(os.environ), urls, config.notify) if urls and not once else None,
     )
     if once:

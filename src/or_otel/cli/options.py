@@ -144,6 +144,11 @@ def settings_from(config_path: Path | None = None, base_url: str | None = None) 
     return replace(config, account=replace(config.account, base_url=base_url.rstrip("/")))
 
 
+def metric_tags(config: Config) -> tuple[str, ...]:
+    """Give the tags let onto metrics: by the settings file, else by `OR_OTEL_METRIC_TAGS`, else the usual ones."""
+    return read_settings(os.environ).metric_tags if config.metric_tags is None else config.metric_tags
+
+
 def secret_from(environ: Mapping[str, str], name: str) -> str | None:
     """Read a credential from a variable, or from the file that `<name>_FILE` names, as containers give secrets."""
     told = environ.get(name, "").strip()

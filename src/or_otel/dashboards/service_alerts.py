@@ -145,15 +145,16 @@ def _service_alerts(choices: Choices) -> Iterable[Alert]:
     )
     tries = (JOB, PROVIDER)
     # Of tries by OpenRouter, else of HTTP exchanges: each refused part is held against its own whole.
-    refused, tried = (
-        [lately(increase(row), "15m", tries, *matchers) for row in (catalogue.ROUTE_ATTEMPTS, catalogue.ATTEMPTS)]
-        for matchers in ((f'{STATUS}="429"',), ())
-    )
-    shares = "\n  or ".join(f"{part}\n  / {whole}" for part, whole in zip(refused, tried, strict=True))
+    parts = [
+        (lately(increase(row), "15m", tries, f'{STATUS}="429"'), lately(increase(row), "15m", tries))
+        for row in (catalogue.ROUTE_ATTEMPTS, catalogue.ATTEMPTS)
+    ]
+    shares = "\n  or ".join(f"{refused}\n  / {tried}" for refused, tried in parts)
+    every = "\n  or ".join(tried for _, tried in parts)
     yield Alert(
         name="OrOtelProviderThrottling",
         severity="warning",
-        expr=f"((\n  {shares}\n) > 0.2)\nand (\n  {tried[0]}\n  or {tried[1]}\n) >= {choices.min_calls}",
+        expr=f"((\n  {shares}\n) > 0.2)\nand (\n  {every}\n) >= {choices.min_calls}",
         for_="10m",
         summary=f"{shown(PROVIDER)} refuses {SHARE} of the tries of {shown(JOB)} with 429",
         description=f"In a quarter of an hour {SHARE} of the tries of {shown(JOB)} at {shown(PROVIDER)} were "

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from or_otel import amendments
 from or_otel.entries import Entry, from_line
@@ -34,6 +35,13 @@ class Change:
     before: Entry | None = None
 
 
+class _Place(NamedTuple):
+    """The last row of a table that was looked at, and whose it was; none of an empty table."""
+
+    row: int = 0
+    attempt_id: str | None = None
+
+
 class Following:
     """Follows a ledger.
 
@@ -45,8 +53,8 @@ class Following:
 
     def __init__(self, folder: Path, ledger: sqlite3.Connection, *, since_s: float) -> None:
         self._folder, self._ledger, self._since_s = folder, ledger, since_s
-        self._attempts_to, self._amendments_to = 0, 0
-        self._file, self._marks = self._inode(), self._marked()
+        self._attempt = self._amendment = _Place()
+        self._file = self._inode()
         self._journals: dict[str, tuple[int, int]] = {}
         self._imported_at_s = float("-inf")
         self.problems: tuple[str, ...] = ()
@@ -56,7 +64,11 @@ class Following:
 
         Other attempts take its place, and would be passed over; or the whole file was erased.
         """
-        return (self._file, self._marks) != (self._inode(), self._marked())
+        return (
+            self._file != self._inode()
+            or self._whose("attempts", self._attempt.row) != self._attempt.attempt_id
+            or self._whose("amendments", self._amendment.row) != self._amendment.attempt_id
+        )
 
     def changes(self, now_s: float) -> Iterator[Change]:
         """Import what journals gained, and give what is new since the last look, in order of arrival."""
@@ -64,22 +76,21 @@ class Following:
         if journals != self._journals or now_s - self._imported_at_s >= SWEEP_S:
             self.problems = import_journals(self._folder, now_s=now_s).problems
             self._journals, self._imported_at_s = journals, now_s
-        known_to, learned_to = self._last("attempts"), self._last("amendments")
-        yield from self._amended(learned_to)
+        attempt, amendment = self._last("attempts"), self._last("amendments")
+        yield from self._amended(amendment.row)
         # The first look searches by time, a later one by place; a plus keeps the other index out of the search.
         by_place, by_time, order = "attempts.rowid", "+attempts.call_started_at_s", "attempts.rowid"
-        if not self._attempts_to:
+        if not self._attempt.row:
             by_place, by_time, order = "+attempts.rowid", "attempts.call_started_at_s", "attempts.call_started_at_s"
         rows = self._ledger.execute(
             f"{SELECT} WHERE {by_place} > ? AND {by_place} <= ? AND {by_time} >= ? ORDER BY {order}",
-            (self._attempts_to, known_to, self._since_s),
+            (self._attempt.row, attempt.row, self._since_s),
         )
         for line, learned in rows:
             entry = as_it_stands(self._ledger, line, learned)
             if entry is not None:
                 yield Change(entry=entry)
-        self._attempts_to, self._amendments_to = known_to, learned_to
-        self._marks = self._marked()
+        self._attempt, self._amendment = attempt, amendment
 
     def _amended(self, learned_to: int) -> Iterator[Change]:
         """Give what was learned of attempts told before; a second amendment of one changes no figure here."""
@@ -88,23 +99,21 @@ class Following:
             " JOIN attempts ON attempts.attempt_id = amendments.attempt_id"
             " WHERE amendments.rowid > ? AND amendments.rowid <= ? AND attempts.rowid <= ?"
             " AND attempts.call_started_at_s >= ?",
-            (self._amendments_to, learned_to, self._attempts_to, self._since_s),
+            (self._amendment.row, learned_to, self._attempt.row, self._since_s),
         )
         for line, learned in rows:
             before = from_line(line)
             if before is not None:
                 yield Change(entry=amendments.amended(before, amendments.from_line(learned)), before=before)
 
-    def _last(self, table: str) -> int:
-        (last,) = self._ledger.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchone()  # noqa: S608 -- fixed
-        return int(last)
+    def _last(self, table: str) -> _Place:
+        # Beside `max` SQLite gives the other columns of that very row.
+        found = self._ledger.execute(f"SELECT coalesce(max(rowid), 0), attempt_id FROM {table}")  # noqa: S608 -- fixed
+        return _Place(*found.fetchone())
 
-    def _marked(self) -> tuple[object, ...]:
-        """Give whose the last places are that were looked at."""
-        return tuple(
-            self._ledger.execute(f"SELECT attempt_id FROM {table} WHERE rowid = ?", (place,)).fetchone()  # noqa: S608
-            for table, place in (("attempts", self._attempts_to), ("amendments", self._amendments_to))
-        )
+    def _whose(self, table: str, row: int) -> str | None:
+        found = self._ledger.execute(f"SELECT attempt_id FROM {table} WHERE rowid = ?", (row,)).fetchone()  # noqa: S608
+        return None if found is None else found[0]
 
     def _inode(self) -> int | None:
         try:
