@@ -38,16 +38,8 @@ TRIES = 500
 class Process:
     """The exporter as a child."""
 
-    def __init__(self, environment, folder, *options):
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "or_otel.cli", "exporter", *options],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, process):
+        self._process = process
         self.said = []
 
     def serving(self):
@@ -69,11 +61,6 @@ class Process:
         out, err = self._process.communicate(timeout=timeout_s)
         return self._process.returncode, out, "".join(self.said) + err
 
-    def kill(self):
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
-
 
 @pytest.fixture
 def environment(tmp_path, openrouter):
@@ -88,18 +75,22 @@ def environment(tmp_path, openrouter):
 
 
 @pytest.fixture
-def start(tmp_path, environment):
-    started = []
-
+def start(tmp_path, environment, begin):
     def start(*options, **variables):
         chosen = {name: value for name, value in (environment | variables).items() if value is not None}
         (tmp_path / "or-otel.toml").write_text(TOML)
-        started.append(Process(chosen, tmp_path, *options))
-        return started[-1]
+        process = begin(
+            [sys.executable, "-m", "or_otel.cli", "exporter", *options],
+            env=chosen,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return Process(process)
 
-    yield start
-    for process in started:
-        process.kill()
+    return start
 
 
 @pytest.fixture

@@ -35,11 +35,11 @@ def environment(tmp_path, openrouter):
 
 
 @pytest.fixture
-def start(tmp_path, environment):
+def start(tmp_path, environment, begin):
     def run(body, *options, python=sys.executable, **variables):
         path = tmp_path / "app.py"
         path.write_text(CALL + textwrap.dedent(body))
-        return subprocess.Popen(
+        return begin(
             [sys.executable, "-m", "or_otel.cli", "run", *options, "--", python, str(path)],
             env=environment | variables,
             stdin=subprocess.DEVNULL,

@@ -233,9 +233,8 @@ def test_each_round_asks_again(watcher, desk):
 
 
 @pytest.fixture
-def start(desk):
+def start(desk, begin):
     """Start the command as a process of its own."""
-    processes = []
 
     def run(**environment):
         known = {
@@ -246,21 +245,10 @@ def start(desk):
             "OR_OTEL_LEDGER": str(desk.folder),
             "PYTHONUNBUFFERED": "1",
         }
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "or_otel.cli", "watch"],
-                env=known | environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-        return processes[-1]
+        command = [sys.executable, "-m", "or_otel.cli", "watch"]
+        return begin(command, env=known | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    yield run
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return run
 
 
 def test_ctrl_c_ends_it_at_once_between_rounds(start, desk):

@@ -16,6 +16,8 @@ KEY = {KEY_NAME: "acme", label(semconv.OPENROUTER_KEY_HASH): "0123456789ab"}
 ENDPOINT = label(semconv.OR_OTEL_ENDPOINT)
 DAY = label(semconv.OPENROUTER_DAY)
 DAY_S = 86400
+BUDGETS = ("or-otel-budgets",)
+CALLS = ("or-otel-cost", "or-otel-counters")
 
 
 def series(row, part="", **labels):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 from pasts import (
+    BUDGETS,
+    CALLS,
     DAY_S,
     ENDPOINT,
     FALLBACK,
@@ -35,8 +37,6 @@ from or_otel import catalogue, semconv
 from or_otel.dashboards import rules
 from or_otel.dashboards.promql import label, tag
 
-BUDGETS = ("or-otel-budgets",)
-CALLS = ("or-otel-cost", "or-otel-counters")
 USUAL = ("or-otel-usual",)
 RULE = label(semconv.OPENROUTER_POLICY_RULE)
 

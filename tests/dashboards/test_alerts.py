@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from pasts import (
+    BUDGETS,
+    CALLS,
     DAY,
     ENDPOINT,
     FALLBACK,
@@ -40,8 +42,6 @@ from or_otel.dashboards.rules import Choices
 
 ROOT = Path(__file__).parents[2]
 ALERTS = {alert.name: alert for alert in alerts(Choices())}
-BUDGETS = ("or-otel-budgets",)
-CALLS = ("or-otel-cost", "or-otel-counters")
 
 
 @dataclass(frozen=True, kw_only=True)

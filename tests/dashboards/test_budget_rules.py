@@ -209,13 +209,7 @@ def test_credits_of_which_nothing_is_spent_do_not_run_out(promtool):
 
 
 def test_a_budget_only_the_account_knows_comes_from_the_exporter(promtool):
-    labels = f'{rules.BUDGET}="month", {rules.SCOPE}="account", job="e", instance="i"'
-    series = {
-        f"{of(catalogue.BUDGET_LIMIT).name}{{{labels}}}": "200x60",
-        f"{of(catalogue.BUDGET_SPENT).name}{{{labels}}}": "50x30 _x4 60x30",
-        f"{of(catalogue.BUDGET_PERIOD_START_TIME).name}{{{labels}}}": "0x60",
-        f"{of(catalogue.BUDGET_PERIOD_END_TIME).name}{{{labels}}}": "36000x60",
-    }
+    series = pasts.budget("50x30 _x4 60x30", limit=200, start="0x60", end="36000x60")
     choices = Choices(budgets=(Budget(name="month", limit_usd=Decimal(200)),))
     questions = [
         (rules.USED.name, "30m"),

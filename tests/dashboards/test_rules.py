@@ -18,7 +18,6 @@ SPANS = of(catalogue.SPANS_COST).name
 LEDGER = of(catalogue.LEDGER_COST).name
 HOUR = rules.COST_1H.name
 COST = {"or-otel-cost"}
-CALENDAR = {"or-otel-cost", "or-otel-calendar"}
 
 
 def client(**labels):

@@ -79,18 +79,16 @@ with alone(Path(sys.argv[1]), 0) as is_ours:
 
 
 @pytest.fixture
-def holder(tmp_path):
+def holder(tmp_path, begin):
     """Start another process that holds the file until it is told to end."""
-    process = subprocess.Popen(
+    process = begin(
         [sys.executable, "-c", HOLDER, str(tmp_path / "notices.json")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout.readline() == "True\n"
-    yield process
-    process.kill()
-    process.communicate()
+    return process
 
 
 def test_two_processes_never_hold_the_file_at_once(tmp_path, holder):
